@@ -1,0 +1,1 @@
+# Headers, libraries, the CMake package (postgen::postgen, postgen::c) and pkg-config files.

@@ -1,0 +1,60 @@
+// The JSON documents of postgen: requests and options in, results, errors and events out. Every
+// door (C, Python, command line) goes through these functions, so that a document means the same
+// everywhere.
+//
+//   auto request = postgen::ParseRequest(R"({"stock_code": "2330", "kol_serial": "KOL-208"})");
+//   std::string reply = postgen::ResultToJson(*post);
+#ifndef POSTGEN_JSON_H_
+#define POSTGEN_JSON_H_
+
+#include <string>
+#include <string_view>
+
+#include "postgen/event_queue.h"
+#include "postgen/export.h"
+#include "postgen/generator.h"
+#include "postgen/options.h"
+#include "postgen/types.h"
+
+namespace postgen {
+
+// Tolerant, as the app's callers need it: decimal strings and integral floats serve as integers,
+// numbers as string ids, null is absent, unknown fields are ignored; one within edit distance 2 of
+// a known field adds a warning. Fails with Code::kInvalidRequest naming the field and the bound
+// (body 1 MiB, strings 64 KiB, ...).
+POSTGEN_EXPORT Result<PostRequest> ParseRequest(std::string_view json);
+
+// The bounds of ParseRequest for a request built in C++.
+POSTGEN_EXPORT Status ValidateRequest(const PostRequest& request);
+
+// Strict: an unknown key is Code::kInvalidConfig naming it and the nearest known one. Checks every
+// bound.
+POSTGEN_EXPORT Result<Options> ParseOptions(std::string_view json);
+
+// The bounds of ParseOptions for options built in C++; trims the API key.
+POSTGEN_EXPORT Status ValidateOptions(Options* options);
+
+// The app's reply and one more key, `postgen`; failed posts give the failure reply.
+POSTGEN_EXPORT std::string ResultToJson(const PostResult& result);
+
+// The failure reply for an error without a post: {success:false, message, detail, error_type,
+// timestamp}, and under `postgen` the details that are known.
+POSTGEN_EXPORT std::string ErrorToJson(const Error& error);
+
+// One event: {type, call_id, version_number, ...}.
+POSTGEN_EXPORT std::string EventToJson(const QueuedEvent& event);
+
+POSTGEN_EXPORT std::string DiagnosesToJson(const std::vector<Diagnosis>& diagnoses);
+
+// What the documents may hold: {"request": [{"name", "type", "default", "doc"}, ...], "options":
+// [...], "codes": [{"name", "number", "http_status"}, ...]}. Doors build their flags, names and
+// tables from it.
+POSTGEN_EXPORT std::string SchemaJson();
+
+// The built-in price table: {"as_of": "2026-11-01", "unit": "USD per 1M tokens",
+// "models": {"gpt-4o-mini": {"input", "cached_input", "output"}, ...}}.
+POSTGEN_EXPORT std::string PricesJson();
+
+}  // namespace postgen
+
+#endif  // POSTGEN_JSON_H_

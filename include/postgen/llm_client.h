@@ -1,0 +1,100 @@
+// The LLM client: turns messages into one completion. Built-in ones are an OpenAI-compatible client
+// over libcurl and the template writer (both made by PostGenerator::Create from the options);
+// implement this interface to bring your own.
+//
+//   class EchoClient final : public postgen::LlmClient {
+//    public:
+//     void Complete(postgen::LlmRequest request, postgen::CancelToken, postgen::LlmSink sink)
+//     override {
+//       postgen::LlmReply reply;
+//       reply.text = request.messages.back().content;
+//       reply.finish_reason = {postgen::FinishReason::Kind::kStop, "stop"};
+//       sink.on_done(std::move(reply));
+//     }
+//     std::string provider() const override { return "echo"; }
+//   };
+#ifndef POSTGEN_LLM_CLIENT_H_
+#define POSTGEN_LLM_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "postgen/cancel.h"
+#include "postgen/types.h"
+
+namespace postgen {
+
+struct LlmRequest {
+  std::string model;
+  std::vector<Message> messages;
+  std::int64_t max_tokens =
+      0;  // visible tokens; the client adds a reasoning allowance where needed
+  std::optional<double> temperature;      // absent: the provider's default
+  bool stream = false;                    // deliver text through LlmSink::on_text as it arrives
+  TimePoint deadline = TimePoint::max();  // retries included
+  // What the request is for. Writers that answer without a model (template) use it; others ignore
+  // it.
+  std::string posting_type;
+  std::string angle;
+  int version_number = 0;
+  std::string stock_code;
+  std::string stock_name;
+  std::int64_t max_words = 0;
+};
+
+// How a completion ended. `error` says why it is no good; every other field is whatever was known
+// by then, so that usage, attempts and partial text survive a failure.
+struct LlmReply {
+  std::optional<Error> error;
+  std::string text;
+  FinishReason finish_reason;
+  std::string model;  // as the provider reports it; empty: as asked
+  Usage usage;
+  UsageKind usage_kind = UsageKind::kUnknown;
+  std::string request_id;
+  int attempts = 0;
+  std::optional<double> ttft_ms;
+  double total_ms = 0;
+  Source source = Source::kLlm;  // kTemplate from a writer without a model
+
+  bool ok() const { return !error.has_value(); }
+};
+
+// Where a completion goes. Functions may be called from any thread, one at a time, and must not
+// block.
+struct LlmSink {
+  // Text as it arrives, in order; borrowed for the call. May be empty: then nobody listens. Not
+  // called after on_done. A client that retries does so only before the first on_text.
+  std::function<void(std::string_view)> on_text;
+  // The end, exactly once, also after cancellation (Code::kCancelled) and at the deadline
+  // (Code::kDeadline).
+  std::function<void(LlmReply)> on_done;
+};
+
+class LlmClient {
+ public:
+  LlmClient() = default;
+  LlmClient(const LlmClient&) = delete;
+  LlmClient& operator=(const LlmClient&) = delete;
+  // By then every Complete() has ended. The generator cancels what is open and waits before
+  // destroying.
+  virtual ~LlmClient() = default;
+
+  // Starts one completion and returns at once; never throws, never fails except through
+  // sink.on_done, which may be called before Complete returns. Thread-safe.
+  virtual void Complete(LlmRequest request, CancelToken cancel, LlmSink sink) = 0;
+
+  // For PostResult::provider: the endpoint's host, "template", or a name of your own.
+  virtual std::string provider() const = 0;
+
+  // Opens connections ahead of the first call, where that means anything. Returns at once.
+  virtual void Prewarm(int connections) { (void)connections; }
+};
+
+}  // namespace postgen
+
+#endif  // POSTGEN_LLM_CLIENT_H_

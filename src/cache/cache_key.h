@@ -1,0 +1,26 @@
+// The canonical cache key: everything that decides the text, and who may see it.
+#ifndef POSTGEN_SRC_CACHE_CACHE_KEY_H_
+#define POSTGEN_SRC_CACHE_CACHE_KEY_H_
+
+#include <string>
+#include <string_view>
+
+#include "postgen/llm_client.h"
+#include "postgen/options.h"
+#include "postgen/response_cache.h"
+
+namespace postgen {
+
+// What the key's owner may share with others: the option cache.scope, or else a fingerprint of the
+// API key from which the key cannot be told.
+std::string CacheScope(const CacheOptions& cache, const LlmOptions& llm);
+
+// SHA-256 over length-prefixed fields: schema version, scope, tenant, endpoint, model, max_tokens,
+// temperature and every message with its role. ("a_b","c") and ("a","b_c") differ, and so do an
+// absent and an empty field.
+CacheKey MakeCacheKey(std::string_view scope, std::string_view tenant, std::string_view base_url,
+                      const LlmRequest& request);
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_CACHE_CACHE_KEY_H_

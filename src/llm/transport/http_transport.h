@@ -1,0 +1,101 @@
+// HTTP on the reactor: the seam between the client's logic and libcurl. One implementation uses
+// curl_multi on an EventLoop (NewCurlTransport); tests may bring a scripted one on a
+// ManualExecutor.
+//
+// Everything here runs on the executor's thread unless said otherwise.
+#ifndef POSTGEN_SRC_LLM_TRANSPORT_HTTP_TRANSPORT_H_
+#define POSTGEN_SRC_LLM_TRANSPORT_HTTP_TRANSPORT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "postgen/error.h"
+#include "postgen/types.h"
+#include "runtime/event_loop.h"
+
+namespace postgen {
+
+// How to reach one endpoint; fixed for the transport's life.
+struct HttpEndpoint {
+  std::string url;                   // of the POST, query included
+  std::vector<std::string> headers;  // "name: value", without Content-Type
+  std::string proxy;                 // empty: none, whatever the environment says
+  std::string ca_file;               // empty: the system's
+  bool allow_http2 = true;
+  bool require_http2 = false;
+  std::int64_t max_connections = 256;
+  Duration connect_timeout = std::chrono::seconds(5);
+  std::size_t max_reply_bytes = std::size_t{8} << 20U;
+};
+
+// The reply's head. Views are borrowed for the call. Interim (1xx) replies are not reported.
+struct HttpHead {
+  int status = 0;
+  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, in order
+
+  // The last header of that (lower-case) name; empty: not there.
+  std::string_view Find(std::string_view name) const;
+};
+
+// Facts about a transfer that ended.
+struct HttpEnd {
+  // Absent: the reply was complete as HTTP sees it. Else one of kConnect, kDns, kTls,
+  // kTimeoutConnect, kTruncated, kProtocol, kTooLarge, kInternal, kNomem, with a message that names
+  // the host and holds no secrets.
+  std::optional<Error> error;
+  bool reused_connection = false;  // it ran on a connection that had served another transfer before
+  bool request_sent =
+      false;  // any byte of the request left us: the provider may have seen (and billed) it
+};
+
+// Listens to one transfer. OnEnd is the last call, exactly once, unless the transfer is cancelled.
+class HttpHandler {
+ public:
+  virtual ~HttpHandler() = default;
+  virtual void OnConnected() {}  // the request is about to be written
+  virtual void OnHead(const HttpHead& head) = 0;
+  virtual void OnBody(std::string_view bytes) = 0;  // borrowed for the call
+  virtual void OnEnd(const HttpEnd& end) = 0;
+};
+
+// Never reused; 0 is no transfer.
+using TransferId = std::uint64_t;
+
+class HttpTransport {
+ public:
+  HttpTransport() = default;
+  HttpTransport(const HttpTransport&) = delete;
+  HttpTransport& operator=(const HttpTransport&) = delete;
+  // Open transfers end without OnEnd. On the executor's thread, or after it stopped.
+  virtual ~HttpTransport() = default;
+
+  // POSTs `body` as application/json. `handler` must stay alive until OnEnd or Cancel; it is never
+  // called from within Post. Handlers may call Post and Cancel.
+  virtual TransferId Post(std::string body, HttpHandler* handler) = 0;
+
+  // Ends a transfer at once: its connection is closed (HTTP/1.1) or its stream reset (HTTP/2), and
+  // the handler hears nothing more. No-op for one that has ended.
+  virtual void Cancel(TransferId transfer) = 0;
+
+  // The reply is complete for its reader (after `[DONE]`): the handler hears nothing more; what is
+  // left of the body is read for a moment so that the connection can be reused. No-op for one that
+  // has ended.
+  virtual void Finish(TransferId transfer) = 0;
+
+  // Opens up to `connections` connections ahead of need.
+  virtual void Prewarm(int connections) = 0;
+};
+
+// REQUIRES: `loop` outlives the transport. Fails with kInvalidConfig where libcurl refuses the
+// endpoint.
+Result<std::unique_ptr<HttpTransport>> NewCurlTransport(HttpEndpoint endpoint, EventLoop* loop);
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_LLM_TRANSPORT_HTTP_TRANSPORT_H_

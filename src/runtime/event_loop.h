@@ -1,0 +1,49 @@
+// One thread with epoll, timers and a task queue: the reactor that runs calls, and the store
+// thread.
+#ifndef POSTGEN_SRC_RUNTIME_EVENT_LOOP_H_
+#define POSTGEN_SRC_RUNTIME_EVENT_LOOP_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "runtime/executor.h"
+
+namespace postgen {
+
+class EventLoop final : public Executor {
+ public:
+  // `events`: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP as epoll reported them.
+  using FdCallback = std::function<void(std::uint32_t events)>;
+
+  // Starts the thread, named `name` (at most 15 characters), with all signals blocked.
+  explicit EventLoop(const std::string& name);
+  // Stop(), unless already stopped.
+  ~EventLoop() override;
+
+  TimePoint Now() const override;
+  void Post(Task task) override;
+  bool InThread() const override;
+  TimerId RunAt(TimePoint when, Task task) override;
+  void CancelTimer(TimerId timer) override;
+
+  // Calls `callback` on the loop's thread whenever `fd` is ready for one of `events`
+  // (level-triggered); a second call for the same fd replaces events and callback. The callback may
+  // watch and unwatch, itself included. REQUIRES: InThread(). The fd stays the caller's.
+  void Watch(int fd, std::uint32_t events, FdCallback callback);
+  // No callback for `fd` after this, not even for events already reported. REQUIRES: InThread().
+  void Unwatch(int fd);
+
+  // Runs what was posted so far, then ends and joins the thread; timers and later tasks are
+  // dropped. Idempotent. REQUIRES: !InThread().
+  void Stop();
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_RUNTIME_EVENT_LOOP_H_

@@ -1,0 +1,29 @@
+// Opens the store and the profile store that the options name.
+#ifndef POSTGEN_SRC_STORE_STORES_H_
+#define POSTGEN_SRC_STORE_STORES_H_
+
+#include <memory>
+
+#include "postgen/options.h"
+#include "postgen/post_store.h"
+#include "postgen/profile_store.h"
+#include "runtime/event_loop.h"
+
+namespace postgen {
+
+struct Stores {
+  std::unique_ptr<PostStore> posts;  // null for "none:"
+  std::unique_ptr<ProfileStore>
+      profiles;  // null for "none:"; reads through the same pool or file as `posts` where
+                 // both name the same place; TTL cache and single flight included
+};
+
+// Checks the URLs (kInvalidConfig naming store.url or profiles.url, never a password) and connects
+// to nothing yet. Everything that blocks runs on `loop`, the store thread, which must outlive the
+// stores.
+Result<Stores> OpenStores(const StoreOptions& store, const ProfileOptions& profiles,
+                          EventLoop* loop);
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_STORE_STORES_H_
