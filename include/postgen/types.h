@@ -108,6 +108,7 @@ struct PostRequest {
   bool store = true;  // false: generate only
 
   std::vector<std::string> warnings;  // what the parser noticed, copied to the result
+  double parse_ms = 0;                // time that ParseRequest took, counted in 1_parse_request
 };
 
 // --- 3. Prompt
