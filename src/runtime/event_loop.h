@@ -8,10 +8,13 @@
 #include <memory>
 #include <string>
 
+#include "postgen/error.h"
 #include "runtime/executor.h"
 
 namespace postgen {
 
+// Tasks, timers and descriptor callbacks must not throw: an exception that escapes from one ends
+// the process through std::terminate, as no one is left to hear of it.
 class EventLoop final : public Executor {
  public:
   // `events`: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP as epoll reported them.
@@ -22,6 +25,9 @@ class EventLoop final : public Executor {
   // Stop(), unless already stopped.
   ~EventLoop() override;
 
+  // kNomem: the system refused a descriptor or the thread. The loop is then as after Stop().
+  const Status& status() const;
+
   TimePoint Now() const override;
   void Post(Task task) override;
   bool InThread() const override;
@@ -30,9 +36,12 @@ class EventLoop final : public Executor {
 
   // Calls `callback` on the loop's thread whenever `fd` is ready for one of `events`
   // (level-triggered); a second call for the same fd replaces events and callback. The callback may
-  // watch and unwatch, itself included. REQUIRES: InThread(). The fd stays the caller's.
+  // watch and unwatch, itself included. REQUIRES: InThread(), or after Stop(). The fd stays the
+  // caller's, who unwatches it before closing it. A descriptor that the kernel cannot watch (no
+  // memory, a plain file) is never ready.
   void Watch(int fd, std::uint32_t events, FdCallback callback);
-  // No callback for `fd` after this, not even for events already reported. REQUIRES: InThread().
+  // No callback for `fd` after this, not even for events already reported; no-op for one that is
+  // not watched. REQUIRES: InThread(), or after Stop().
   void Unwatch(int fd);
 
   // Runs what was posted so far, then ends and joins the thread; timers and later tasks are

@@ -35,8 +35,8 @@ class Executor {
   // Is this the executor's thread? Thread-safe.
   virtual bool InThread() const = 0;
 
-  // Runs `task` at `when` or soon after (at once if that is past; never inline). REQUIRES:
-  // InThread().
+  // Runs `task` at `when` or soon after (at once if that is past; never inline). Timers of one
+  // instant run in the order they were set. REQUIRES: InThread().
   virtual TimerId RunAt(TimePoint when, Task task) = 0;
 
   // The timer's task will not run; no-op for one that has run or for 0. REQUIRES: InThread().
