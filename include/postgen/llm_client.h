@@ -91,6 +91,15 @@ class LlmClient {
   // For PostResult::provider: the endpoint's host, "template", or a name of your own.
   virtual std::string provider() const = 0;
 
+  using CheckCallback = std::function<void(Status)>;
+
+  // Asks the provider, at no cost, whether it would serve us: reachable, key accepted. Calls back
+  // exactly once by `deadline`, from any thread, possibly before returning. Thread-safe.
+  virtual void Check(TimePoint deadline, CheckCallback done) {
+    (void)deadline;
+    done({});
+  }
+
   // Opens connections ahead of the first call, where that means anything. Returns at once.
   virtual void Prewarm(int connections) { (void)connections; }
 };

@@ -1,0 +1,356 @@
+// PostGenerator: owns the threads and the parts, lets posts in, and sees them out.
+
+#include "postgen/generator.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <future>
+#include <unordered_map>
+#include <utility>
+
+#include "cache/cache_key.h"
+#include "core/call_state.h"
+#include "core/metrics.h"
+#include "core/post_job.h"
+#include "llm/clients.h"
+#include "postgen/json.h"
+#include "prompt/prompt_builder.h"
+#include "runtime/event_loop.h"
+#include "runtime/mutex.h"
+#include "runtime/random.h"
+#include "store/stores.h"
+
+namespace postgen {
+namespace {
+
+using std::chrono::milliseconds;
+
+Error ForkedError() {
+  return {Code::kForked, "this generator was made in another process; make a new one after fork()"};
+}
+
+Error ReentrantError() {
+  return {Code::kReentrant, "not allowed on the generator's own thread (in an observer)"};
+}
+
+Error LateError(std::string_view what) {
+  return {Code::kStore, std::string(what) + " did not answer in time"};
+}
+
+std::shared_ptr<const PostResult> RefusedResult(const PostRequest& request, Error error) {
+  auto result = std::make_shared<PostResult>();
+  result->error = std::move(error);
+  result->stock_code = request.stock_code;
+  result->stock_name = request.stock_name;
+  result->kol_serial = request.kol_serial.value_or(0);
+  result->kol_persona = request.kol_persona;
+  result->timestamp = std::chrono::system_clock::now();
+  result->warnings = request.warnings;
+  return result;
+}
+
+void EmitRefused(Observer* observer, std::uint64_t call_id,
+                 const std::shared_ptr<const PostResult>& result) {
+  Event event;
+  event.type = Event::Type::kError;
+  event.call_id = call_id;
+  event.result = result;
+  observer->OnEvent(event);
+}
+
+// Runs `start(callback)` and waits for the callback's answer.
+template <typename T, typename Start>
+Result<T> Await(milliseconds timeout, std::string_view what, Start start) {
+  auto promise = std::make_shared<std::promise<Result<T>>>();
+  std::future<Result<T>> answer = promise->get_future();
+  start([promise](Result<T> result) { promise->set_value(std::move(result)); });
+  if (answer.wait_for(timeout) != std::future_status::ready) return LateError(what);
+  return answer.get();
+}
+
+std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options) {
+  if (options.url == "none:") return nullptr;
+  return NewMemoryCache(static_cast<std::size_t>(options.max_bytes));
+}
+
+class GeneratorImpl final : public PostGenerator {
+ public:
+  static Result<std::unique_ptr<PostGenerator>> Make(Options options, Parts parts);
+  ~GeneratorImpl() override;
+
+  Result<PostResult> Generate(PostRequest request) override;
+  std::shared_ptr<Call> Start(PostRequest request, std::shared_ptr<Observer> observer,
+                              bool stream) override;
+  Status Close(milliseconds drain) override;
+  std::string MetricsJson() const override { return engine_->metrics.ToJson(); }
+  std::vector<Diagnosis> Diagnose(milliseconds timeout) override;
+  Result<std::vector<std::string>> Migrate(milliseconds timeout) override;
+
+ private:
+  // In the order of construction; destroyed from the bottom up, after both threads have stopped.
+  struct Engine {
+    Metrics metrics;
+    Rng rng{RandomSeed()};
+    std::unique_ptr<EventLoop> store_thread;
+    std::shared_ptr<EventLoop> reactor;
+    std::unique_ptr<PromptBuilder> prompts;
+    std::unique_ptr<ResponseCache> cache;
+    Stores stores;
+    std::unique_ptr<LlmClient> template_writer;
+    std::unique_ptr<LlmClient> llm;
+    std::shared_ptr<const PostParts> parts;
+
+    // On the reactor thread only.
+    std::unordered_map<std::uint64_t, std::shared_ptr<PostJob>> jobs;
+
+    Mutex mutex;
+    CondVar changed;
+    std::size_t pending ABSL_GUARDED_BY(mutex) = 0;
+    bool closed ABSL_GUARDED_BY(mutex) = false;
+  };
+
+  explicit GeneratorImpl(std::unique_ptr<Engine> engine)
+      : engine_(std::move(engine)), owner_pid_(getpid()) {}
+
+  bool forked() const { return getpid() != owner_pid_; }
+  // Room for one more post, or why not.
+  Status Admit(const PostRequest& request);
+  std::shared_ptr<Call> Refuse(const PostRequest& request,
+                               const std::shared_ptr<Observer>& observer, Error error);
+
+  std::unique_ptr<Engine> engine_;
+  const pid_t owner_pid_;
+};
+
+Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Parts parts) {
+  if (Status valid = ValidateOptions(&options); !valid.ok()) return valid.error();
+  auto engine = std::make_unique<Engine>();
+
+  Result<std::unique_ptr<PromptBuilder>> prompts = PromptBuilder::Create(options.prompts);
+  if (!prompts.ok()) return prompts.error();
+  engine->prompts = *std::move(prompts);
+
+  engine->store_thread = std::make_unique<EventLoop>("postgen-store");
+  Result<Stores> stores = OpenStores(options.store, options.profiles, engine->store_thread.get());
+  if (!stores.ok()) return stores.error();
+  engine->stores = *std::move(stores);
+  if (parts.store != nullptr) engine->stores.posts = std::move(parts.store);
+  if (parts.profiles != nullptr) engine->stores.profiles = std::move(parts.profiles);
+
+  engine->reactor = std::make_shared<EventLoop>("postgen-reactor");
+  engine->template_writer = NewTemplateClient();
+  if (parts.llm != nullptr) {
+    engine->llm = std::move(parts.llm);
+  } else if (options.llm.provider == "template") {
+    engine->llm = NewTemplateClient();
+  } else {
+    Result<std::unique_ptr<LlmClient>> llm = NewOpenAiClient(options.llm, engine->reactor.get());
+    if (!llm.ok()) return llm.error();
+    engine->llm = *std::move(llm);
+  }
+  engine->cache = parts.cache != nullptr ? std::move(parts.cache) : NewCache(options.cache);
+
+  auto shared = std::make_shared<PostParts>();
+  shared->cache_scope = CacheScope(options.cache, options.llm);
+  shared->options = std::move(options);
+  shared->executor = engine->reactor;
+  shared->llm = engine->llm.get();
+  shared->template_writer = engine->template_writer.get();
+  shared->cache = engine->cache.get();
+  shared->store = engine->stores.posts.get();
+  shared->profiles = engine->stores.profiles.get();
+  shared->prompts = engine->prompts.get();
+  shared->metrics = &engine->metrics;
+  shared->rng = &engine->rng;
+  // Posts do not read the key, so it is not kept twice.
+  shared->options.llm.api_key.clear();
+  engine->parts = std::move(shared);
+  return std::unique_ptr<PostGenerator>(new GeneratorImpl(std::move(engine)));
+}
+
+GeneratorImpl::~GeneratorImpl() {
+  if (forked()) {
+    // The threads, sockets and files are the parent's: what is left here is given up, not closed.
+    static_cast<void>(engine_.release());
+    return;
+  }
+  static_cast<void>(Close(milliseconds(0)));
+  // Stores answer on their thread, transfers end on the reactor: both are quiet before anything is
+  // destroyed.
+  engine_->store_thread->Stop();
+  engine_->reactor->Stop();
+}
+
+Result<PostResult> GeneratorImpl::Generate(PostRequest request) {
+  if (!forked() && engine_->reactor->InThread()) return ReentrantError();
+  const std::shared_ptr<const PostResult> result =
+      Start(std::move(request), nullptr, /*stream=*/false)->Wait();
+  if (!result->ok()) return *result->error;
+  return *result;
+}
+
+Status GeneratorImpl::Admit(const PostRequest& request) {
+  if (Status valid = ValidateRequest(request); !valid.ok()) return valid.error();
+  const auto limit = static_cast<std::size_t>(engine_->parts->options.max_pending_posts);
+  const MutexLock lock(&engine_->mutex);
+  if (engine_->closed) return Error(Code::kClosed, "the generator is closed");
+  if (engine_->pending >= limit) {
+    return Error(Code::kBusy,
+                 "max_pending_posts (" + std::to_string(limit) +
+                     ") posts are pending; try again when some have ended",
+                 "max_pending_posts");
+  }
+  ++engine_->pending;
+  return {};
+}
+
+std::shared_ptr<Call> GeneratorImpl::Refuse(const PostRequest& request,
+                                            const std::shared_ptr<Observer>& observer,
+                                            Error error) {
+  if (!forked()) engine_->metrics.PostRefused(error.code);
+  const auto result = RefusedResult(request, std::move(error));
+  auto call = std::make_shared<CallState>(nullptr, [](std::uint64_t) {});
+  call->End(result);
+  if (observer == nullptr) return call;
+  if (forked()) {  // there is no reactor here to call the observer on
+    EmitRefused(observer.get(), call->id(), result);
+  } else {
+    engine_->reactor->Post(
+        [observer, result, id = call->id()] { EmitRefused(observer.get(), id, result); });
+  }
+  return call;
+}
+
+std::shared_ptr<Call> GeneratorImpl::Start(PostRequest request, std::shared_ptr<Observer> observer,
+                                           bool stream) {
+  if (forked()) return Refuse(request, observer, ForkedError());
+  if (Status admitted = Admit(request); !admitted.ok()) {
+    return Refuse(request, observer, admitted.error());
+  }
+  Engine* const engine = engine_.get();
+  engine->metrics.PostStarted();
+  auto call = std::make_shared<CallState>(engine->reactor, [engine](std::uint64_t id) {
+    engine->reactor->Post([engine, id] {
+      const auto job = engine->jobs.find(id);
+      if (job == engine->jobs.end()) return;
+      const std::shared_ptr<PostJob> running = job->second;  // ending erases the entry
+      running->Cancel(Error(Code::kCancelled, "the caller cancelled the post"));
+    });
+  });
+
+  PostJob::Spec spec;
+  spec.request = std::move(request);
+  spec.call_id = call->id();
+  spec.observer = std::move(observer);
+  spec.stream = stream;
+  spec.started_at = engine->reactor->Now();
+  engine->reactor->Post([engine, call, spec = std::move(spec)]() mutable {
+    const std::uint64_t id = spec.call_id;
+    auto job = std::make_shared<PostJob>(engine->parts, std::move(spec),
+                                         [engine, call, id](std::shared_ptr<const PostResult> end) {
+                                           engine->jobs.erase(id);
+                                           call->End(std::move(end));
+                                           const MutexLock lock(&engine->mutex);
+                                           --engine->pending;
+                                           engine->changed.notify_all();
+                                         });
+    engine->jobs.emplace(id, job);
+    job->Start();
+  });
+  return call;
+}
+
+Status GeneratorImpl::Close(milliseconds drain) {
+  if (forked()) return ForkedError();
+  Engine* const engine = engine_.get();
+  if (engine->reactor->InThread()) return ReentrantError();
+  const TimePoint until = engine->reactor->Now() + drain;
+  {
+    const MutexLock lock(&engine->mutex);
+    engine->closed = true;
+    while (engine->pending > 0) {
+      if (engine->changed.wait_until(engine->mutex, until) == std::cv_status::timeout) break;
+    }
+    if (engine->pending == 0) return {};
+  }
+  engine->reactor->Post([engine] {
+    // Ending a job erases it from the map.
+    const auto jobs = engine->jobs;
+    for (const auto& [id, job] : jobs) {
+      job->Cancel(Error(Code::kCancelled, "the generator was closed"));
+    }
+  });
+  const MutexLock lock(&engine->mutex);
+  while (engine->pending > 0) engine->changed.wait(engine->mutex);
+  return {};
+}
+
+std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
+  using Level = Diagnosis::Level;
+  if (forked()) return {{"generator", Level::kError, ForkedError().message}};
+  const TimePoint deadline = engine_->reactor->Now() + timeout;
+  std::vector<Diagnosis> found;
+  const auto report = [&found](std::string subject, const Status& status, std::string good) {
+    found.push_back({std::move(subject), status.ok() ? Level::kOk : Level::kError,
+                     status.ok() ? std::move(good) : status.error().message});
+  };
+  // Answers come at the deadline at the latest; a little more for a part that breaks that rule.
+  const milliseconds patience = timeout + milliseconds(500);
+
+  report("llm",
+         Await<void>(patience, "the provider",
+                     [&](LlmClient::CheckCallback done) {
+                       engine_->llm->Check(deadline, std::move(done));
+                     }),
+         engine_->llm->provider() + " answers and takes the key");
+  if (engine_->stores.posts == nullptr) {
+    found.push_back({"store", Level::kWarning, "none: posts are returned but not stored"});
+  } else {
+    report("store",
+           Await<void>(patience, "the store",
+                       [&](PostStore::DoneCallback done) {
+                         engine_->stores.posts->Check(deadline, std::move(done));
+                       }),
+           "reachable, and post_records has the columns we need");
+  }
+  if (engine_->stores.profiles == nullptr) {
+    found.push_back({"profiles", Level::kWarning, "none: personas come from the requests alone"});
+  } else {
+    report("profiles",
+           Await<void>(patience, "the profile store",
+                       [&](PostStore::DoneCallback done) {
+                         engine_->stores.profiles->Find(
+                             0, deadline, [done](Result<FoundProfile> profile) {
+                               done(profile.ok() ? Status() : Status(profile.error()));
+                             });
+                       }),
+           "readable");
+  }
+  found.push_back({"cache", Level::kOk,
+                   engine_->cache == nullptr ? "none" : engine_->parts->options.cache.url});
+  return found;
+}
+
+Result<std::vector<std::string>> GeneratorImpl::Migrate(milliseconds timeout) {
+  if (forked()) return ForkedError();
+  if (engine_->reactor->InThread()) return ReentrantError();
+  if (engine_->stores.posts == nullptr) {
+    return Error(Code::kInvalidConfig, "store.url is none: there is nothing to migrate",
+                 "store.url");
+  }
+  const TimePoint deadline = engine_->reactor->Now() + timeout;
+  return Await<std::vector<std::string>>(
+      timeout + milliseconds(500), "the store", [&](PostStore::MigrateCallback done) {
+        engine_->stores.posts->Migrate(deadline, std::move(done));
+      });
+}
+
+}  // namespace
+
+Result<std::unique_ptr<PostGenerator>> PostGenerator::Create(Options options, Parts parts) {
+  return GeneratorImpl::Make(std::move(options), std::move(parts));
+}
+
+}  // namespace postgen

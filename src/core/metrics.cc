@@ -1,0 +1,102 @@
+#include "core/metrics.h"
+
+#include "json/json_writer.h"
+
+namespace postgen {
+namespace {
+
+void WriteByCode(JsonWriter* json, const std::map<Code, std::int64_t>& counts) {
+  json->BeginObject();
+  for (const auto& [code, count] : counts) json->Key(CodeName(code)).Int(count);
+  json->EndObject();
+}
+
+}  // namespace
+
+void Metrics::PostStarted() {
+  const MutexLock lock(&mutex_);
+  ++counters_.posts_started;
+  ++counters_.posts_pending;
+}
+
+void Metrics::PostEnded(const PostResult& result) {
+  const MutexLock lock(&mutex_);
+  --counters_.posts_pending;
+  if (result.ok()) {
+    ++counters_.posts_ok;
+  } else {
+    ++counters_.posts_failed[result.error->code];
+  }
+  if (result.stored == Stored::kStored) ++counters_.posts_stored;
+  for (const VersionResult& version : result.versions) {
+    if (version.ok()) {
+      ++counters_.versions_ok;
+    } else {
+      ++counters_.versions_failed[version.error->code];
+    }
+    counters_.attempts += version.attempts;
+  }
+  counters_.tokens.prompt_tokens += result.usage.prompt_tokens;
+  counters_.tokens.completion_tokens += result.usage.completion_tokens;
+  counters_.tokens.cached_tokens += result.usage.cached_tokens;
+  counters_.cost_usd += result.cost_usd.value_or(0);
+  counters_.stage_ms.parse_request_ms += result.timings.parse_request_ms;
+  counters_.stage_ms.model_selection_db_ms += result.timings.model_selection_db_ms;
+  counters_.stage_ms.gpt_generation_ms += result.timings.gpt_generation_ms;
+  counters_.stage_ms.alternative_versions_ms += result.timings.alternative_versions_ms;
+  counters_.stage_ms.database_write_ms += result.timings.database_write_ms;
+  counters_.stage_ms.total_time_ms += result.timings.total_time_ms;
+}
+
+void Metrics::PostRefused(Code code) {
+  const MutexLock lock(&mutex_);
+  ++counters_.posts_failed[code];
+}
+
+void Metrics::CacheLookup(bool hit) {
+  const MutexLock lock(&mutex_);
+  ++(hit ? counters_.cache_hits : counters_.cache_misses);
+}
+
+std::string Metrics::ToJson() const {
+  const MutexLock lock(&mutex_);
+  std::string out;
+  JsonWriter json(&out);
+  json.BeginObject();
+  json.Key("posts").BeginObject();
+  json.Key("started").Int(counters_.posts_started);
+  json.Key("pending").Int(counters_.posts_pending);
+  json.Key("ok").Int(counters_.posts_ok);
+  json.Key("stored").Int(counters_.posts_stored);
+  json.Key("failed");
+  WriteByCode(&json, counters_.posts_failed);
+  json.EndObject();
+  json.Key("versions").BeginObject();
+  json.Key("ok").Int(counters_.versions_ok);
+  json.Key("attempts").Int(counters_.attempts);
+  json.Key("failed");
+  WriteByCode(&json, counters_.versions_failed);
+  json.EndObject();
+  json.Key("tokens").BeginObject();
+  json.Key("prompt").Int(counters_.tokens.prompt_tokens);
+  json.Key("completion").Int(counters_.tokens.completion_tokens);
+  json.Key("cached").Int(counters_.tokens.cached_tokens);
+  json.EndObject();
+  json.Key("cost_usd").Fixed(counters_.cost_usd, 9);
+  json.Key("cache").BeginObject();
+  json.Key("hits").Int(counters_.cache_hits);
+  json.Key("misses").Int(counters_.cache_misses);
+  json.EndObject();
+  json.Key("stage_ms").BeginObject();
+  json.Key("1_parse_request").Fixed(counters_.stage_ms.parse_request_ms, 3);
+  json.Key("2_model_selection_db").Fixed(counters_.stage_ms.model_selection_db_ms, 3);
+  json.Key("3_gpt_generation").Fixed(counters_.stage_ms.gpt_generation_ms, 3);
+  json.Key("4_alternative_versions").Fixed(counters_.stage_ms.alternative_versions_ms, 3);
+  json.Key("5_database_write").Fixed(counters_.stage_ms.database_write_ms, 3);
+  json.Key("total_time").Fixed(counters_.stage_ms.total_time_ms, 3);
+  json.EndObject();
+  json.EndObject();
+  return out;
+}
+
+}  // namespace postgen

@@ -1,0 +1,51 @@
+// Counters of one generator.
+#ifndef POSTGEN_SRC_CORE_METRICS_H_
+#define POSTGEN_SRC_CORE_METRICS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "postgen/types.h"
+#include "runtime/mutex.h"
+
+namespace postgen {
+
+// Thread-safe.
+class Metrics {
+ public:
+  void PostStarted();
+  // A post that PostStarted() counted has ended.
+  void PostEnded(const PostResult& result);
+  // A post was refused before it started (busy, closed, invalid).
+  void PostRefused(Code code);
+  void CacheLookup(bool hit);
+
+  // {"posts": {...}, "versions": {...}, "tokens": {...}, "cost_usd", "cache": {...}, "stage_ms":
+  // {...}}
+  std::string ToJson() const;
+
+ private:
+  struct Counters {
+    std::int64_t posts_started = 0;
+    std::int64_t posts_pending = 0;
+    std::int64_t posts_ok = 0;
+    std::map<Code, std::int64_t> posts_failed;  // by code, the refused ones included
+    std::int64_t posts_stored = 0;
+    std::int64_t versions_ok = 0;
+    std::map<Code, std::int64_t> versions_failed;
+    std::int64_t attempts = 0;
+    Usage tokens;
+    double cost_usd = 0;
+    std::int64_t cache_hits = 0;
+    std::int64_t cache_misses = 0;
+    Timings stage_ms;  // sums over ended posts
+  };
+
+  mutable Mutex mutex_;
+  Counters counters_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_CORE_METRICS_H_

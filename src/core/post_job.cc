@@ -1,0 +1,527 @@
+#include "core/post_job.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <utility>
+
+#include "cache/cache_entry.h"
+#include "cache/cache_key.h"
+#include "core/model_choice.h"
+#include "meter/prices.h"
+#include "prompt/token_budget.h"
+#include "request/post_json.h"
+#include "version/choice.h"
+
+namespace postgen {
+namespace {
+
+using std::chrono::milliseconds;
+
+// A profile or a schema that takes longer than this is away; the post goes on or fails without
+// waiting for its own deadline.
+constexpr milliseconds kLookupLimit{5000};
+
+// A cache never costs a post more than this.
+constexpr milliseconds kCacheLimit{20};
+
+// What a post keeps back of its time to write the row.
+Duration StoreReserve(milliseconds deadline) {
+  return std::min<milliseconds>(deadline / 20, milliseconds(500));
+}
+
+double Milliseconds(Duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+milliseconds DeadlineOf(const PostRequest& request, const Options& options) {
+  return milliseconds(request.deadline_ms.value_or(options.default_deadline_ms));
+}
+
+bool IsManual(const PostRequest& request) {
+  return request.title.has_value() && !request.title->empty() && request.content.has_value() &&
+         !request.content->empty();
+}
+
+bool IsCacheable(const LlmReply& reply) {
+  const FinishReason::Kind kind = reply.finish_reason.kind;
+  return reply.ok() && !reply.text.empty() &&
+         (kind == FinishReason::Kind::kStop || kind == FinishReason::Kind::kEarlyStop);
+}
+
+}  // namespace
+
+PostJob::PostJob(std::shared_ptr<const PostParts> parts, Spec spec, DoneCallback done)
+    : parts_(std::move(parts)),
+      request_(std::move(spec.request)),
+      call_id_(spec.call_id),
+      observer_(std::move(spec.observer)),
+      stream_(spec.stream && observer_ != nullptr),
+      started_at_(spec.started_at),
+      deadline_(started_at_ + DeadlineOf(request_, parts_->options)),
+      generation_deadline_(deadline_ - StoreReserve(DeadlineOf(request_, parts_->options))),
+      rng_(request_.seed.has_value() ? static_cast<std::uint64_t>(*request_.seed)
+                                     : (*parts_->rng)()),
+      done_(std::move(done)),
+      result_(std::make_shared<PostResult>()),
+      parsed_at_(started_at_) {
+  result_->post_id = NewUuid();
+  result_->stock_code = request_.stock_code;
+  result_->stock_name = request_.stock_name.empty() ? request_.stock_code : request_.stock_name;
+  result_->kol_serial = request_.kol_serial.value_or(0);
+  result_->kol_nickname = "KOL-" + std::to_string(result_->kol_serial);
+  result_->kol_persona = request_.kol_persona;
+  result_->commodity_tags = CommodityTagsJson(request_);
+  result_->provider = parts_->llm->provider();
+  result_->warnings = request_.warnings;
+}
+
+// --- Before anything is paid --------------------------------------------------------------------
+
+void PostJob::Start() {
+  parsed_at_ = parts_->executor->Now();
+  const auto self = shared_from_this();
+  deadline_timer_ = parts_->executor->RunAt(deadline_, [self] { self->OnDeadline(); });
+  generation_timer_ =
+      parts_->executor->RunAt(generation_deadline_, [self] { self->OnGenerationDue(); });
+  CheckStore();
+  if (!ended_) FindProfile();
+}
+
+void PostJob::CheckStore() {
+  if (!request_.store || parts_->store == nullptr) {
+    store_checked_ = true;
+    return;
+  }
+  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
+  parts_->store->Check(limit, [self = shared_from_this()](Status status) {
+    self->Continue([self, status = std::move(status)] { self->OnStoreChecked(status); });
+  });
+}
+
+void PostJob::OnStoreChecked(const Status& status) {
+  if (!status.ok()) {
+    Fail(status.error());
+    return;
+  }
+  store_checked_ = true;
+  MaybeGenerate();
+}
+
+void PostJob::FindProfile() {
+  if (request_.profile.has_value() || parts_->profiles == nullptr || IsManual(request_)) {
+    profile_ = request_.profile;
+    profile_found_ = true;
+    MaybeGenerate();
+    return;
+  }
+  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
+  parts_->profiles->Find(
+      result_->kol_serial, limit, [self = shared_from_this()](Result<FoundProfile> found) {
+        self->Continue([self, found = std::move(found)] { self->OnProfileFound(found); });
+      });
+}
+
+void PostJob::OnProfileFound(const Result<FoundProfile>& found) {
+  const std::string kol = "KOL " + std::to_string(result_->kol_serial);
+  if (!found.ok()) {
+    if (parts_->options.require_kol) return Fail(found.error());
+    result_->warnings.push_back("the profile of " + kol + " could not be read (" +
+                                found.error().message + "); the request's own fields were used");
+  } else if (!found->profile.has_value()) {
+    if (parts_->options.require_kol) {
+      return Fail(Error(Code::kUnknownKol, kol + " is not in kol_profiles", "kol_serial"));
+    }
+    result_->warnings.push_back(kol +
+                                " is not in kol_profiles; the request's own fields were used");
+  } else {
+    profile_ = found->profile;
+    if (found->stale) {
+      result_->warnings.push_back("the profile of " + kol +
+                                  " could not be read; the last known one was used");
+    }
+  }
+  profile_found_ = true;
+  MaybeGenerate();
+}
+
+void PostJob::MaybeGenerate() {
+  if (!store_checked_ || !profile_found_) return;
+  const LlmOptions& llm = parts_->options.llm;
+  rules_.max_words = request_.max_words;
+  rules_.posting_type = request_.posting_type;
+  rules_.model = ChooseModel(request_, profile(), llm);
+  rules_.price = FindPrice(rules_.model, llm.prices);
+  if (request_.include_signature && profile() != nullptr) rules_.signature = profile()->signature;
+  temperature_ = ChooseTemperature(profile(), llm);
+  model_chosen_at_ = parts_->executor->Now();
+
+  if (IsManual(request_)) {
+    result_->versions = {MakeManualVersion(request_)};
+    result_->cost_usd = 0.0;
+    first_version_at_ = last_version_at_ = model_chosen_at_;
+    ChooseAndStore();
+    return;
+  }
+  result_->model = rules_.model;
+  if (request_.draft) {
+    StartDraft();
+  } else {
+    StartVersions("");
+  }
+}
+
+// --- Versions -----------------------------------------------------------------------------------
+
+LlmRequest PostJob::MakeRequest(VersionPlan plan, bool stream) const {
+  const LlmOptions& llm = parts_->options.llm;
+  LlmRequest request;
+  request.model = rules_.model;
+  request.messages = std::move(plan.messages);
+  request.max_tokens =
+      llm.max_tokens.value_or(VisibleTokenBudget(rules_.model, request_.max_words));
+  request.temperature = temperature_;
+  request.stream = llm.stream == StreamMode::kAlways || (llm.stream == StreamMode::kAuto && stream);
+  request.deadline = generation_deadline_;
+  request.posting_type = request_.posting_type;
+  request.angle = std::move(plan.angle);
+  request.version_number = plan.version_number;
+  request.stock_code = request_.stock_code;
+  request.stock_name = result_->stock_name;
+  request.max_words = request_.max_words;
+  return request;
+}
+
+void PostJob::StartDraft() {
+  LlmRequest request =
+      MakeRequest(parts_->prompts->BuildDraft(request_, profile()), /*stream=*/false);
+  LlmSink sink;
+  sink.on_done = [self = shared_from_this()](LlmReply reply) {
+    self->Continue([self, reply = std::move(reply)] { self->OnDraft(reply); });
+  };
+  parts_->llm->Complete(std::move(request), cancel_.get_token(), std::move(sink));
+}
+
+void PostJob::OnDraft(const LlmReply& reply) {
+  if (!reply.ok()) {
+    result_->warnings.push_back("the draft failed (" + std::string(CodeName(reply.error->code)) +
+                                "); the versions were written without it");
+  }
+  if (reply.usage_kind != UsageKind::kUnknown) {
+    AddUsage(reply.usage, rules_.price.has_value()
+                              ? std::optional<double>(Cost(*rules_.price, reply.usage))
+                              : std::nullopt);
+  }
+  StartVersions(reply.ok() ? ParseReply(reply.text).content : "");
+}
+
+void PostJob::StartVersions(const std::string& draft) {
+  std::vector<VersionPlan> plans = parts_->prompts->Build(request_, profile(), draft);
+  tasks_.resize(plans.size());
+  result_->versions.resize(plans.size());
+  open_versions_ = plans.size();
+  for (std::size_t i = 0; i < plans.size(); ++i) {
+    result_->versions[i].version_number = plans[i].version_number;
+    result_->versions[i].angle = plans[i].angle;
+    result_->versions[i].version_type = plans[i].version_type;
+    tasks_[i].request = MakeRequest(std::move(plans[i]), stream_);
+  }
+  // A version may end within StartVersion; the last one ends the post, so nothing may follow this
+  // loop.
+  for (std::size_t i = 0; i < tasks_.size() && !ended_; ++i) StartVersion(i);
+}
+
+void PostJob::StartVersion(std::size_t index) {
+  VersionTask& task = tasks_[index];
+  const int version_number = task.request.version_number;
+  if (stream_) {
+    task.deltas = std::make_unique<ReplyStream>(
+        [this, version_number](Event::Part part, std::string_view text) {
+          Event delta;
+          delta.type = Event::Type::kDelta;
+          delta.version_number = version_number;
+          delta.part = part;
+          delta.text = text;
+          Emit(delta);
+        });
+  }
+  Event started;
+  started.type = Event::Type::kVersionStarted;
+  started.version_number = version_number;
+  Emit(started);
+
+  const bool caches = parts_->cache != nullptr && parts_->options.cache.ttl_s > 0 &&
+                      request_.cache != CacheMode::kBypass;
+  if (!caches) return CallModel(index);
+  task.key = MakeCacheKey(parts_->cache_scope, request_.tenant, parts_->options.llm.base_url,
+                          task.request);
+  task.store_in_cache = true;
+  if (request_.cache == CacheMode::kRefresh) return CallModel(index);
+
+  const auto self = shared_from_this();
+  task.waits_for_cache = true;
+  parts_->cache->Get(task.key, [self, index](std::shared_ptr<const std::string> bytes) {
+    self->Continue([self, index, bytes = std::move(bytes)] { self->OnCacheAnswer(index, bytes); });
+  });
+  if (!ended_ && task.waits_for_cache) {
+    task.cache_timer =
+        parts_->executor->RunAt(parts_->executor->Now() + kCacheLimit,
+                                [self, index] { self->OnCacheAnswer(index, nullptr); });
+  }
+}
+
+void PostJob::OnCacheAnswer(std::size_t index, const std::shared_ptr<const std::string>& bytes) {
+  VersionTask& task = tasks_[index];
+  if (ended_ || task.ended || !task.waits_for_cache) return;
+  task.waits_for_cache = false;
+  parts_->executor->CancelTimer(task.cache_timer);
+
+  std::optional<LlmReply> hit = bytes ? DecodeCacheEntry(task.key, *bytes) : std::nullopt;
+  if (bytes != nullptr && !hit.has_value()) parts_->cache->Erase(task.key);
+  parts_->metrics->CacheLookup(hit.has_value());
+  if (!hit.has_value()) return CallModel(index);
+  task.store_in_cache = false;
+  OnReply(index, std::move(*hit));
+}
+
+void PostJob::CallModel(std::size_t index) {
+  VersionTask& task = tasks_[index];
+  const auto self = shared_from_this();
+  LlmSink sink;
+  if (stream_) {
+    sink.on_text = [self, index](std::string_view text) {
+      if (self->parts_->executor->InThread()) return self->PushText(index, text);
+      self->Continue([self, index, owned = std::string(text)] { self->PushText(index, owned); });
+    };
+  }
+  sink.on_done = [self, index](LlmReply reply) {
+    self->Continue([self, index, reply = std::move(reply)]() mutable {
+      self->OnReply(index, std::move(reply));
+    });
+  };
+  parts_->llm->Complete(task.request, cancel_.get_token(), std::move(sink));
+}
+
+void PostJob::PushText(std::size_t index, std::string_view text) {
+  VersionTask& task = tasks_[index];
+  if (ended_ || task.ended) return;
+  task.any_text = true;
+  task.deltas->Push(text);
+}
+
+void PostJob::OnReply(std::size_t index, LlmReply reply) {
+  VersionTask& task = tasks_[index];
+  if (task.ended) return;  // it came after generation was due
+  if (stream_ && reply.ok()) {
+    if (!task.any_text)
+      PushText(index, reply.text);  // cached, or from a client that does not stream
+    task.deltas->End();
+  }
+  std::string cache_entry;
+  if (task.store_in_cache && IsCacheable(reply)) cache_entry = EncodeCacheEntry(task.key, reply);
+
+  VersionResult version = MakeVersion(result_->versions[index], std::move(reply), rules_);
+  if (version.ok() && !cache_entry.empty()) {
+    parts_->cache->Put(task.key, std::move(cache_entry),
+                       std::chrono::seconds(parts_->options.cache.ttl_s));
+  }
+  if (!version.ok() && parts_->options.llm.on_failure == OnFailure::kTemplate) {
+    version = FillFromTemplate(index, std::move(version));
+  }
+  EndVersion(index, std::move(version));
+}
+
+VersionResult PostJob::FillFromTemplate(std::size_t index, VersionResult failed) {
+  std::optional<LlmReply> written;
+  LlmSink sink;
+  sink.on_done = [&written](LlmReply reply) { written = std::move(reply); };
+  // The template writer answers inline.
+  parts_->template_writer->Complete(tasks_[index].request, {}, std::move(sink));
+  if (!written.has_value() || !written->ok()) return failed;
+
+  result_->warnings.push_back("version " + std::to_string(failed.version_number) +
+                              " is template text: " + failed.error->message);
+  VersionResult version = MakeVersion(result_->versions[index], std::move(*written), rules_);
+  // What the failed calls cost stays on the bill.
+  version.attempts = failed.attempts;
+  version.usage = failed.usage;
+  version.usage_kind = failed.usage_kind;
+  version.cost_usd = failed.cost_usd;
+  version.request_id = failed.request_id;
+  version.total_ms = failed.total_ms;
+  return version;
+}
+
+void PostJob::EndVersion(std::size_t index, VersionResult version) {
+  tasks_[index].ended = true;
+  if (version.source != Source::kCache) AddUsage(version.usage, version.cost_usd);
+  if (version.ok() && !first_version_at_.has_value()) {
+    first_version_at_ = parts_->executor->Now();
+  }
+  result_->versions[index] = std::move(version);
+
+  Event done;
+  done.type = Event::Type::kVersionDone;
+  done.version_number = result_->versions[index].version_number;
+  done.version = &result_->versions[index];
+  Emit(done);
+
+  if (--open_versions_ > 0 || ended_) return;
+  last_version_at_ = parts_->executor->Now();
+  ChooseAndStore();
+}
+
+// The model's time is over: what is finished makes the post.
+void PostJob::OnGenerationDue() {
+  if (ended_ || last_version_at_.has_value()) return;
+  result_->deadline_hit = true;
+  cancel_.request_stop();
+  const Error late(Code::kDeadline, "the version was not finished when the post was due");
+  if (tasks_.empty()) {
+    return Fail(Error(Code::kDeadline, "no version could be started before the post was due",
+                      "deadline_ms"));
+  }
+  for (std::size_t i = 0; i < tasks_.size() && !ended_; ++i) {
+    if (tasks_[i].ended) continue;
+    LlmReply reply;
+    reply.error = late;
+    EndVersion(i, MakeVersion(result_->versions[i], std::move(reply), rules_));
+  }
+}
+
+// --- The post -----------------------------------------------------------------------------------
+
+void PostJob::ChooseAndStore() {
+  result_->chosen = ChooseVersion(parts_->options.choice, result_->versions, &rng_);
+  if (result_->chosen == 0) return Fail(WorstError(result_->versions));
+  const auto chosen =
+      std::find_if(result_->versions.begin(), result_->versions.end(),
+                   [this](const VersionResult& v) { return v.version_number == result_->chosen; });
+  result_->title = chosen->title;
+  result_->content = chosen->content;
+  result_->from_cache =
+      std::all_of(result_->versions.begin(), result_->versions.end(),
+                  [](const VersionResult& v) { return v.source == Source::kCache; });
+  result_->timestamp = std::chrono::system_clock::now();
+
+  if (!request_.store || parts_->store == nullptr) return Finish();
+  parts_->store->Put(MakeRow(), deadline_, [self = shared_from_this()](Status status) {
+    self->Continue([self, status = std::move(status)] { self->OnStored(status); });
+  });
+}
+
+PostRow PostJob::MakeRow() const {
+  PostRow row;
+  row.post_id = result_->post_id;
+  row.created_at = result_->timestamp;
+  row.session_id = request_.session_id;
+  row.kol_serial = result_->kol_serial;
+  row.kol_nickname = result_->kol_nickname;
+  row.kol_persona = result_->kol_persona;
+  row.stock_code = result_->stock_code;
+  row.stock_name = result_->stock_name;
+  row.title = result_->title;
+  row.content = result_->content;
+  row.content_md = result_->content;
+  row.commodity_tags = result_->commodity_tags;
+  row.generation_params = GenerationParamsJson(request_, *result_);
+  row.alternative_versions = AlternativeVersionsJson(*result_);
+  row.trigger_type = request_.trigger_type;
+  row.generation_mode = request_.generation_mode;
+  row.topic_id = request_.topic_id;
+  row.topic_title = request_.topic_title;
+  row.has_trending_topic = request_.has_trending_topic;
+  row.topic_content = request_.topic_content;
+  return row;
+}
+
+void PostJob::OnStored(const Status& status) {
+  if (!status.ok()) return Fail(status.error());
+  result_->stored = Stored::kStored;
+  Finish();
+}
+
+void PostJob::OnDeadline() {
+  if (ended_) return;
+  result_->deadline_hit = true;
+  if (last_version_at_.has_value()) {
+    return Fail(Error(Code::kStore,
+                      "the store did not answer before the post was due; the row may or may not be "
+                      "there, and the texts are in this reply"));
+  }
+  Fail(Error(Code::kDeadline, "nothing was ready when the post was due", "deadline_ms"));
+}
+
+void PostJob::Cancel(Error error) {
+  if (!ended_) Fail(std::move(error));
+}
+
+void PostJob::Fail(Error error) {
+  result_->error = std::move(error);
+  Finish();
+}
+
+void PostJob::Finish() {
+  ended_ = true;
+  parts_->executor->CancelTimer(deadline_timer_);
+  parts_->executor->CancelTimer(generation_timer_);
+  for (const VersionTask& task : tasks_) parts_->executor->CancelTimer(task.cache_timer);
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    VersionResult& version = result_->versions[i];
+    if (!tasks_[i].ended && result_->error.has_value()) {
+      version.error = Error(result_->error->code, "the post ended before the version did");
+    }
+  }
+  cancel_.request_stop();
+  if (!result_->ok()) result_->timestamp = std::chrono::system_clock::now();
+  result_->timings = MeasureStages();
+  parts_->metrics->PostEnded(*result_);
+
+  Event last;
+  last.type = result_->ok() ? Event::Type::kPost : Event::Type::kError;
+  last.result = result_;
+  Emit(last);
+  const DoneCallback done = std::exchange(done_, nullptr);
+  done(result_);
+}
+
+Timings PostJob::MeasureStages() const {
+  const TimePoint now = parts_->executor->Now();
+  const TimePoint chosen = model_chosen_at_.value_or(now);
+  const TimePoint last = last_version_at_.value_or(now);
+  const TimePoint first = first_version_at_.value_or(last);
+  Timings timings;
+  timings.parse_request_ms = request_.parse_ms + Milliseconds(parsed_at_ - started_at_);
+  timings.model_selection_db_ms = Milliseconds(chosen - parsed_at_);
+  timings.gpt_generation_ms = Milliseconds(first - chosen);
+  timings.alternative_versions_ms = Milliseconds(last - first);
+  timings.database_write_ms = Milliseconds(now - last);
+  timings.total_time_ms = request_.parse_ms + Milliseconds(now - started_at_);
+  return timings;
+}
+
+void PostJob::Continue(Task continuation) {
+  if (parts_->executor->InThread()) {
+    if (!ended_) continuation();
+    return;
+  }
+  parts_->executor->Post(
+      [self = shared_from_this(), continuation = std::move(continuation)]() mutable {
+        if (!self->ended_) continuation();
+      });
+}
+
+void PostJob::Emit(Event event) {
+  if (observer_ == nullptr) return;
+  event.call_id = call_id_;
+  observer_->OnEvent(event);
+}
+
+void PostJob::AddUsage(const Usage& usage, std::optional<double> cost_usd) {
+  result_->usage.prompt_tokens += usage.prompt_tokens;
+  result_->usage.completion_tokens += usage.completion_tokens;
+  result_->usage.cached_tokens += usage.cached_tokens;
+  if (cost_usd.has_value()) result_->cost_usd = result_->cost_usd.value_or(0) + *cost_usd;
+}
+
+}  // namespace postgen

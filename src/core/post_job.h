@@ -1,0 +1,152 @@
+// The way of one post, from a checked request to its result, as a state machine on the reactor:
+//
+//   store check + profile  ->  [draft]  ->  versions, all at once  ->  choice  ->  row  ->  result
+//
+// Nothing here blocks. Parts may answer inline or later, from any thread; a post ends by its
+// deadline even if one of them never answers.
+#ifndef POSTGEN_SRC_CORE_POST_JOB_H_
+#define POSTGEN_SRC_CORE_POST_JOB_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/metrics.h"
+#include "core/version_result.h"
+#include "postgen/cancel.h"
+#include "postgen/llm_client.h"
+#include "postgen/observer.h"
+#include "postgen/options.h"
+#include "postgen/post_store.h"
+#include "postgen/profile_store.h"
+#include "postgen/response_cache.h"
+#include "postgen/types.h"
+#include "prompt/prompt_builder.h"
+#include "runtime/executor.h"
+#include "runtime/random.h"
+#include "version/reply_text.h"
+
+namespace postgen {
+
+// What all posts of a generator share. The executor lives as long as anyone may still answer a job;
+// all else must outlive the executor's thread only.
+struct PostParts {
+  Options options;
+  std::string cache_scope;
+  std::shared_ptr<Executor> executor;
+  LlmClient* llm = nullptr;
+  LlmClient* template_writer = nullptr;
+  ResponseCache* cache = nullptr;    // null: none
+  PostStore* store = nullptr;        // null: none
+  ProfileStore* profiles = nullptr;  // null: none
+  const PromptBuilder* prompts = nullptr;
+  Metrics* metrics = nullptr;
+  Rng* rng = nullptr;  // used on the executor's thread only
+};
+
+// All functions: on the executor's thread. A job keeps itself alive until it has ended.
+class PostJob final : public std::enable_shared_from_this<PostJob> {
+ public:
+  using DoneCallback = std::function<void(std::shared_ptr<const PostResult>)>;
+
+  struct Spec {
+    PostRequest request;  // checked by ValidateRequest
+    std::uint64_t call_id = 0;
+    std::shared_ptr<Observer> observer;  // may be null
+    bool stream = false;                 // deltas wanted
+    TimePoint started_at;                // when the caller handed the request over
+  };
+
+  // `done` is called once, after the last event.
+  PostJob(std::shared_ptr<const PostParts> parts, Spec spec, DoneCallback done);
+
+  void Start();
+  // Ends the post with `error` unless it has ended.
+  void Cancel(Error error);
+
+ private:
+  // One version on its way; ends exactly once.
+  struct VersionTask {
+    LlmRequest request;
+    std::unique_ptr<ReplyStream> deltas;  // null unless deltas are wanted
+    bool any_text = false;                // something went into deltas
+    CacheKey key{};
+    TimerId cache_timer = 0;
+    bool waits_for_cache = false;
+    bool store_in_cache = false;
+    bool ended = false;
+  };
+
+  // Runs `continuation` on the executor's thread (at once if this is it), unless the post has ended
+  // by then.
+  void Continue(Task continuation);
+
+  void CheckStore();
+  void FindProfile();
+  void OnStoreChecked(const Status& status);
+  void OnProfileFound(const Result<FoundProfile>& found);
+  void MaybeGenerate();
+
+  void StartDraft();
+  void OnDraft(const LlmReply& reply);
+  void StartVersions(const std::string& draft);
+  void StartVersion(std::size_t index);
+  void OnCacheAnswer(std::size_t index, const std::shared_ptr<const std::string>& bytes);
+  void CallModel(std::size_t index);
+  void OnReply(std::size_t index, LlmReply reply);
+  VersionResult FillFromTemplate(std::size_t index, VersionResult failed);
+  void EndVersion(std::size_t index, VersionResult version);
+  void OnGenerationDue();
+
+  void ChooseAndStore();
+  PostRow MakeRow() const;
+  void OnStored(const Status& status);
+  void OnDeadline();
+  void Fail(Error error);
+  void Finish();
+  Timings MeasureStages() const;
+
+  LlmRequest MakeRequest(VersionPlan plan, bool stream) const;
+  void PushText(std::size_t index, std::string_view text);
+  void Emit(Event event);
+  void AddUsage(const Usage& usage, std::optional<double> cost_usd);
+  const KolProfile* profile() const { return profile_.has_value() ? &*profile_ : nullptr; }
+
+  // Constant after construction.
+  const std::shared_ptr<const PostParts> parts_;
+  const PostRequest request_;
+  const std::uint64_t call_id_;
+  const std::shared_ptr<Observer> observer_;
+  const bool stream_;
+  const TimePoint started_at_;
+  const TimePoint deadline_;             // the whole reply is due
+  const TimePoint generation_deadline_;  // earlier, so that the row can still be written
+  Rng rng_;
+
+  DoneCallback done_;
+  bool ended_ = false;
+  CancelSource cancel_;
+  TimerId deadline_timer_ = 0;
+  TimerId generation_timer_ = 0;
+  bool store_checked_ = false;
+  bool profile_found_ = false;
+  std::optional<KolProfile> profile_;
+  VersionRules rules_;
+  double temperature_ = 0;
+  std::vector<VersionTask> tasks_;
+  std::size_t open_versions_ = 0;
+  std::shared_ptr<PostResult> result_;
+
+  // When each stage ended; absent while it has not.
+  TimePoint parsed_at_;
+  std::optional<TimePoint> model_chosen_at_;
+  std::optional<TimePoint> first_version_at_;
+  std::optional<TimePoint> last_version_at_;
+};
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_CORE_POST_JOB_H_
