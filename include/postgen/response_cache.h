@@ -35,8 +35,9 @@ class ResponseCache {
   // Calls `done` exactly once, from any thread, possibly before returning. Thread-safe.
   virtual void Get(const CacheKey& key, GetCallback done) = 0;
 
-  // Keeps `value` (opaque bytes) until `ttl` has passed, counted from now and not renewed by reads.
-  // A value that does not fit is not kept. ttl <= 0 keeps nothing. Thread-safe.
+  // Keeps `value` (opaque bytes) in place of what was there, until `ttl` has passed, counted from
+  // now and not renewed by reads. A value that does not fit, or a ttl <= 0, keeps nothing: what was
+  // there is forgotten all the same. Thread-safe.
   virtual void Put(const CacheKey& key, std::string value, std::chrono::milliseconds ttl) = 0;
 
   // Forgets `key`. Thread-safe.

@@ -12,12 +12,13 @@
 namespace postgen {
 
 // What the key's owner may share with others: the option cache.scope, or else a fingerprint of the
-// API key from which the key cannot be told.
+// API key from which the key cannot be told. No given scope equals a fingerprint.
 std::string CacheScope(const CacheOptions& cache, const LlmOptions& llm);
 
 // SHA-256 over length-prefixed fields: schema version, scope, tenant, endpoint, model, max_tokens,
-// temperature and every message with its role. ("a_b","c") and ("a","b_c") differ, and so do an
-// absent and an empty field.
+// temperature, every message with its role, and the fields that writers without a model read.
+// Streaming and the deadline do not count. ("a_b","c") and ("a","b_c") differ, and so do an absent
+// and an empty field.
 CacheKey MakeCacheKey(std::string_view scope, std::string_view tenant, std::string_view base_url,
                       const LlmRequest& request);
 

@@ -1,4 +1,5 @@
-// SHA-256 and HMAC-SHA-256.
+// SHA-256 and HMAC-SHA-256. Thread-safe. The only failure libcrypto has here is to run out of
+// memory, which is std::bad_alloc as everywhere.
 #ifndef POSTGEN_SRC_DIGEST_SHA256_H_
 #define POSTGEN_SRC_DIGEST_SHA256_H_
 
