@@ -1,0 +1,271 @@
+// PostGenerator with its real threads and scripted parts.
+#include "postgen/generator.h"
+
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "postgen/json.h"
+
+namespace postgen {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+LlmReply GoodReply() {
+  LlmReply reply;
+  reply.text = "標題：題\n內容：一段話。";
+  reply.finish_reason = {FinishReason::Kind::kStop, "stop"};
+  return reply;
+}
+
+// Answers from a thread of its own, or holds everything until released or cancelled.
+class ThreadedClient final : public LlmClient {
+ public:
+  explicit ThreadedClient(bool hold) : hold_(hold) {}
+  ~ThreadedClient() override {
+    Release();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  void Complete(LlmRequest, CancelToken cancel, LlmSink sink) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++calls_;
+    started_.notify_all();
+    threads_.emplace_back([this, cancel = std::move(cancel), sink = std::move(sink)] {
+      const CancelCallback<std::function<void()>> on_cancel(cancel, [this] {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        wake_.notify_all();
+      });
+      {
+        std::unique_lock<std::mutex> lock(mutex_);
+        wake_.wait(lock, [&] { return !hold_ || cancel.stop_requested(); });
+      }
+      sink.on_done(GoodReply());
+    });
+  }
+  std::string provider() const override { return "threaded"; }
+
+  void Release() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    hold_ = false;
+    wake_.notify_all();
+  }
+  void WaitForCalls(int count) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    started_.wait(lock, [&] { return calls_ >= count; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable started_;
+  bool hold_;
+  int calls_ = 0;
+  std::vector<std::thread> threads_;
+};
+
+Options NoCache() {
+  Options options;
+  options.llm.provider = "template";
+  options.cache.url = "none:";
+  return options;
+}
+
+PostRequest Request() {
+  PostRequest request;
+  request.stock_code = "2330";
+  request.stock_name = "台積電";
+  request.kol_serial = 208;
+  return request;
+}
+
+struct Bench {
+  explicit Bench(bool hold, Options options = NoCache()) {
+    auto threaded = std::make_unique<ThreadedClient>(hold);
+    client = threaded.get();
+    Parts parts;
+    parts.llm = std::move(threaded);
+    auto made = PostGenerator::Create(std::move(options), std::move(parts));
+    REQUIRE(made.ok());
+    generator = *std::move(made);
+  }
+  std::unique_ptr<PostGenerator> generator;
+  ThreadedClient* client = nullptr;
+};
+
+TEST_CASE("generate: blocking, over foreign threads") {
+  Bench bench(/*hold=*/false);
+  const Result<PostResult> post = bench.generator->Generate(Request());
+  REQUIRE(post.ok());
+  CHECK(post->versions.size() == 5);
+  CHECK(post->provider == "threaded");
+}
+
+TEST_CASE("the template provider: texts, marked, without a network") {
+  auto generator = PostGenerator::Create(NoCache());
+  REQUIRE(generator.ok());
+  const Result<PostResult> post = (*generator)->Generate(Request());
+  REQUIRE(post.ok());
+  for (const VersionResult& version : post->versions) {
+    CHECK(version.source == Source::kTemplate);
+    CHECK(version.within_limit);
+  }
+  CHECK(post->provider == "template");
+  CHECK(*post->cost_usd == 0.0);
+}
+
+TEST_CASE("bad options are refused with the option's name") {
+  Options options = NoCache();
+  options.max_pending_posts = 0;
+  const auto made = PostGenerator::Create(std::move(options));
+  REQUIRE(!made.ok());
+  CHECK(made.error().code == Code::kInvalidConfig);
+  CHECK(made.error().details.field == "max_pending_posts");
+}
+
+TEST_CASE("bad requests end at once, through the call and its events") {
+  class Listener final : public Observer {
+   public:
+    void OnEvent(const Event& event) override { seen.set_value(event.result->error->code); }
+    std::promise<Code> seen;
+  };
+  Bench bench(/*hold=*/false);
+  PostRequest request = Request();
+  request.max_words = 1000000000;
+  const auto listener = std::make_shared<Listener>();
+  const auto call = bench.generator->Start(request, listener);
+  CHECK(call->Wait()->error->code == Code::kInvalidRequest);
+  CHECK(call->Wait()->error->details.field == "max_words");
+  CHECK(listener->seen.get_future().get() == Code::kInvalidRequest);
+}
+
+TEST_CASE("more posts than max_pending_posts: busy at once, nothing started") {
+  Options options = NoCache();
+  options.max_pending_posts = 2;
+  Bench bench(/*hold=*/true, std::move(options));
+  const auto first = bench.generator->Start(Request());
+  const auto second = bench.generator->Start(Request());
+  CHECK(bench.generator->Start(Request())->Wait()->error->code == Code::kBusy);
+  bench.client->Release();
+  CHECK(first->Wait()->ok());
+  CHECK(second->Wait()->ok());
+  CHECK(bench.generator->Generate(Request()).ok());
+}
+
+TEST_CASE("cancel from another thread") {
+  Bench bench(/*hold=*/true);
+  const auto call = bench.generator->Start(Request());
+  bench.client->WaitForCalls(5);
+  CHECK(call->WaitFor(milliseconds(0)) == nullptr);
+  call->Cancel();
+  CHECK(call->Wait()->error->code == Code::kCancelled);
+  call->Cancel();  // no-op
+}
+
+TEST_CASE("close drains, then cancels, then refuses") {
+  Bench bench(/*hold=*/true);
+  const auto call = bench.generator->Start(Request());
+  bench.client->WaitForCalls(5);
+  CHECK(bench.generator->Close(milliseconds(0)).ok());
+  CHECK(call->Wait()->error->code == Code::kCancelled);
+  CHECK(bench.generator->Start(Request())->Wait()->error->code == Code::kClosed);
+  CHECK(bench.generator->Close(seconds(1)).ok());
+}
+
+TEST_CASE("close lets running posts finish within the drain") {
+  Bench bench(/*hold=*/true);
+  const auto call = bench.generator->Start(Request());
+  bench.client->WaitForCalls(5);
+  std::thread closer([&] { CHECK(bench.generator->Close(seconds(60)).ok()); });
+  bench.client->Release();
+  closer.join();
+  CHECK(call->Wait()->ok());
+}
+
+TEST_CASE("destroying the generator ends what runs; calls outlive it") {
+  std::shared_ptr<Call> call;
+  {
+    Bench bench(/*hold=*/true);
+    call = bench.generator->Start(Request());
+    bench.client->WaitForCalls(5);
+  }
+  CHECK(call->Wait()->error->code == Code::kCancelled);
+  call->Cancel();
+}
+
+TEST_CASE("in an observer: waiting, generating and closing are refused, not hung") {
+  class Curious final : public Observer {
+   public:
+    void OnEvent(const Event& event) override {
+      if (event.type != Event::Type::kPost) return;
+      codes.set_value({generator->Generate(Request()).error().code,
+                       generator->Close(milliseconds(0)).error().code});
+    }
+    PostGenerator* generator = nullptr;
+    std::promise<std::vector<Code>> codes;
+  };
+  Bench bench(/*hold=*/false);
+  const auto observer = std::make_shared<Curious>();
+  observer->generator = bench.generator.get();
+  const auto call = bench.generator->Start(Request(), observer);
+  CHECK(observer->codes.get_future().get() ==
+        std::vector<Code>{Code::kReentrant, Code::kReentrant});
+  CHECK(call->Wait()->ok());
+}
+
+TEST_CASE("in a forked child every call is an error, never a hang; the parent goes on") {
+  Bench bench(/*hold=*/true);
+  const auto call = bench.generator->Start(Request());
+  bench.client->WaitForCalls(5);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    alarm(20);  // a hang kills the child
+    const bool forked = bench.generator->Generate(Request()).error().code == Code::kForked &&
+                        bench.generator->Close(milliseconds(0)).error().code == Code::kForked &&
+                        call->Wait() == nullptr;
+    bench.generator.reset();
+    _exit(forked ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  bench.client->Release();
+  CHECK(call->Wait()->ok());
+}
+
+TEST_CASE("diagnose and migrate on memory parts") {
+  Options options = NoCache();
+  options.store.url = "memory:";
+  auto generator = PostGenerator::Create(std::move(options));
+  REQUIRE(generator.ok());
+  for (const Diagnosis& line : (*generator)->Diagnose(seconds(5))) {
+    CAPTURE(line.subject);
+    CAPTURE(line.message);
+    CHECK(line.level == Diagnosis::Level::kOk);
+  }
+  CHECK((*generator)->Migrate(seconds(5)).ok());
+}
+
+TEST_CASE("metrics count what happened") {
+  Bench bench(/*hold=*/false);
+  REQUIRE(bench.generator->Generate(Request()).ok());
+  const std::string json = bench.generator->MetricsJson();
+  CHECK(json.find(R"("started":1,"pending":0,"ok":1)") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace postgen

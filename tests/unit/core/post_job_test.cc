@@ -1,0 +1,547 @@
+// The way of a post, with scripted parts and virtual time.
+#include "core/post_job.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "llm/clients.h"
+#include "runtime/manual_executor.h"
+
+namespace postgen {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+LlmReply Reply(const std::string& content) {
+  LlmReply reply;
+  reply.text = "標題：題\n內容：" + content;
+  reply.finish_reason = {FinishReason::Kind::kStop, "stop"};
+  reply.usage = {100, 50, 0};
+  reply.usage_kind = UsageKind::kExact;
+  reply.attempts = 1;
+  return reply;
+}
+
+LlmReply FailedReply(Code code) {
+  LlmReply reply;
+  reply.error = Error(code, "scripted failure");
+  reply.attempts = 1;
+  return reply;
+}
+
+// Holds calls until the test answers them.
+class HeldClient final : public LlmClient {
+ public:
+  struct Held {
+    LlmRequest request;
+    CancelToken cancel;
+    LlmSink sink;
+  };
+
+  void Complete(LlmRequest request, CancelToken cancel, LlmSink sink) override {
+    calls.push_back({std::move(request), std::move(cancel), std::move(sink)});
+  }
+  std::string provider() const override { return "held"; }
+
+  void Answer(std::size_t call, LlmReply reply) { calls.at(call).sink.on_done(std::move(reply)); }
+  void AnswerAll() {
+    for (std::size_t i = 0; i < calls.size(); ++i)
+      Answer(i, Reply("第" + std::to_string(i) + "段。"));
+  }
+
+  std::deque<Held> calls;
+};
+
+class HeldStore final : public PostStore {
+ public:
+  void Check(TimePoint, DoneCallback done) override {
+    if (hold_check) {
+      held.push_back(std::move(done));
+    } else {
+      done(check);
+    }
+  }
+  void Put(PostRow row, TimePoint, DoneCallback done) override {
+    rows.push_back(std::move(row));
+    if (hold_put) {
+      held.push_back(std::move(done));
+    } else {
+      done(put);
+    }
+  }
+  void Get(std::string, TimePoint, RowCallback done) override { done(std::optional<PostRow>()); }
+  void Migrate(TimePoint, MigrateCallback done) override { done(std::vector<std::string>()); }
+
+  Status check;
+  Status put;
+  bool hold_check = false;
+  bool hold_put = false;
+  std::vector<DoneCallback> held;
+  std::vector<PostRow> rows;
+};
+
+class ScriptedProfiles final : public ProfileStore {
+ public:
+  void Find(std::int64_t, TimePoint, FindCallback done) override { done(answer); }
+  Result<FoundProfile> answer = FoundProfile{};
+};
+
+// A cache that answers when told, or never.
+class HeldCache final : public ResponseCache {
+ public:
+  void Get(const CacheKey& key, GetCallback done) override {
+    if (hold) {
+      held.push_back(std::move(done));
+      return;
+    }
+    const auto found = values.find(key);
+    done(found == values.end() ? nullptr : std::make_shared<const std::string>(found->second));
+  }
+  void Put(const CacheKey& key, std::string value, milliseconds) override {
+    values[key] = std::move(value);
+  }
+  void Erase(const CacheKey& key) override { values.erase(key); }
+
+  bool hold = false;
+  std::vector<GetCallback> held;
+  std::map<CacheKey, std::string> values;
+};
+
+struct RecordedEvent {
+  Event::Type type;
+  int version_number;
+  Event::Part part;
+  std::string text;
+};
+
+class Recorder final : public Observer {
+ public:
+  void OnEvent(const Event& event) override {
+    events.push_back({event.type, event.version_number, event.part, std::string(event.text)});
+  }
+  int Count(Event::Type type) const {
+    int count = 0;
+    for (const RecordedEvent& event : events) count += event.type == type ? 1 : 0;
+    return count;
+  }
+  std::vector<RecordedEvent> events;
+};
+
+struct World {
+  World() {
+    prompts = *PromptBuilder::Create({});
+    template_writer = NewTemplateClient();
+    parts->cache_scope = "scope";
+    parts->executor = executor;
+    parts->llm = &client;
+    parts->template_writer = template_writer.get();
+    parts->cache = &cache;
+    parts->store = &store;
+    parts->profiles = &profiles;
+    parts->prompts = prompts.get();
+    parts->metrics = &metrics;
+    parts->rng = &rng;
+    request.stock_code = "2330";
+    request.stock_name = "台積電";
+    request.kol_serial = 208;
+  }
+
+  std::shared_ptr<PostJob> Start(bool stream = false) {
+    PostJob::Spec spec;
+    spec.request = request;
+    spec.call_id = 7;
+    spec.observer = recorder;
+    spec.stream = stream;
+    spec.started_at = executor->Now();
+    auto job = std::make_shared<PostJob>(parts, std::move(spec),
+                                         [this](std::shared_ptr<const PostResult> r) {
+                                           ++ends;
+                                           result = std::move(r);
+                                         });
+    job->Start();
+    return job;
+  }
+
+  std::shared_ptr<ManualExecutor> executor = std::make_shared<ManualExecutor>();
+  std::shared_ptr<PostParts> parts = std::make_shared<PostParts>();
+  std::shared_ptr<Recorder> recorder = std::make_shared<Recorder>();
+  HeldClient client;
+  HeldStore store;
+  ScriptedProfiles profiles;
+  HeldCache cache;
+  std::unique_ptr<PromptBuilder> prompts;
+  std::unique_ptr<LlmClient> template_writer;
+  Metrics metrics;
+  Rng rng{42};
+  PostRequest request;
+  int ends = 0;
+  std::shared_ptr<const PostResult> result;
+};
+
+TEST_CASE("a post: five calls at once, one chosen, a row, timings that add up") {
+  World world;
+  world.Start();
+  REQUIRE(world.client.calls.size() == 5);
+  CHECK(world.ends == 0);
+  for (const HeldClient::Held& call : world.client.calls) {
+    CHECK(call.request.model == "gpt-4o-mini");
+    CHECK(call.request.max_tokens < 400);
+  }
+  world.executor->Advance(milliseconds(800));
+  world.client.Answer(2, Reply("先到。"));
+  world.executor->Advance(milliseconds(200));
+  for (const std::size_t i : {0, 1, 3, 4}) world.client.Answer(i, Reply("後到。"));
+
+  REQUIRE(world.ends == 1);
+  REQUIRE(world.result->ok());
+  CHECK(world.result->versions.size() == 5);
+  CHECK(world.result->chosen >= 1);
+  CHECK(world.result->stored == Stored::kStored);
+  CHECK(world.result->usage.prompt_tokens == 500);
+  CHECK(world.result->cost_usd.has_value());
+  const Timings& t = world.result->timings;
+  CHECK(t.gpt_generation_ms == doctest::Approx(800));
+  CHECK(t.alternative_versions_ms == doctest::Approx(200));
+  CHECK(t.parse_request_ms + t.model_selection_db_ms + t.gpt_generation_ms +
+            t.alternative_versions_ms + t.database_write_ms ==
+        doctest::Approx(t.total_time_ms));
+  REQUIRE(world.store.rows.size() == 1);
+  CHECK(world.store.rows[0].post_id == world.result->post_id);
+  CHECK(world.store.rows[0].kol_nickname == "KOL-208");
+  CHECK(world.store.rows[0].alternative_versions.has_value());
+  CHECK(world.executor->pending_timers() == 0);
+}
+
+TEST_CASE("nothing is paid when the store is unusable") {
+  World world;
+  world.store.check = Error(Code::kStore, "table missing; run: postgen migrate");
+  world.Start();
+  CHECK(world.client.calls.empty());
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->error->code == Code::kStore);
+}
+
+TEST_CASE("nothing is paid before the store has answered") {
+  World world;
+  world.store.hold_check = true;
+  world.Start();
+  CHECK(world.client.calls.empty());
+  world.store.held.at(0)({});
+  CHECK(world.client.calls.size() == 5);
+}
+
+TEST_CASE("store: false writes nothing and asks no store") {
+  World world;
+  world.request.store = false;
+  world.store.check = Error(Code::kStore, "away");
+  world.Start();
+  world.client.AnswerAll();
+  REQUIRE(world.result->ok());
+  CHECK(world.result->stored == Stored::kNotRequested);
+  CHECK(world.store.rows.empty());
+}
+
+TEST_CASE("a store that fails after the calls: the post fails, its texts are kept in the report") {
+  World world;
+  world.store.put = Error(Code::kStore, "disk full");
+  world.Start();
+  world.client.AnswerAll();
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->error->code == Code::kStore);
+  CHECK(world.result->versions.at(0).content == "第0段。");
+}
+
+TEST_CASE("profiles: unknown, unreadable, stale") {
+  World world;
+  SUBCASE("unknown: the request's own fields, with a warning") {
+    world.Start();
+    world.client.AnswerAll();
+    REQUIRE(world.result->warnings.size() == 1);
+    CHECK(world.result->warnings[0].find("KOL 208 is not in kol_profiles") == 0);
+  }
+  SUBCASE("unknown and required: unknown_kol, nothing paid") {
+    world.parts->options.require_kol = true;
+    world.Start();
+    CHECK(world.client.calls.empty());
+    CHECK(world.result->error->code == Code::kUnknownKol);
+  }
+  SUBCASE("unreadable: a warning") {
+    world.profiles.answer = Error(Code::kStore, "no such table");
+    world.Start();
+    world.client.AnswerAll();
+    CHECK(world.result->ok());
+    CHECK(world.result->warnings.at(0).find("could not be read") != std::string::npos);
+  }
+  SUBCASE("unreadable and required: store, nothing paid") {
+    world.parts->options.require_kol = true;
+    world.profiles.answer = Error(Code::kStore, "no such table");
+    world.Start();
+    CHECK(world.client.calls.empty());
+    CHECK(world.result->error->code == Code::kStore);
+  }
+  SUBCASE("stale: the last known one, with a warning; its model is used") {
+    KolProfile kol;
+    kol.serial = "208";
+    kol.model_id = "gpt-4o";
+    world.profiles.answer = FoundProfile{kol, true};
+    world.Start();
+    CHECK(world.client.calls.at(0).request.model == "gpt-4o");
+    world.client.AnswerAll();
+    CHECK(world.result->warnings.at(0).find("last known") != std::string::npos);
+  }
+}
+
+TEST_CASE("failed versions are reported; the post lives while one is good") {
+  World world;
+  world.Start();
+  for (const std::size_t i : {0, 1, 2, 4}) world.client.Answer(i, FailedReply(Code::kUpstream));
+  world.client.Answer(3, Reply("唯一。"));
+  REQUIRE(world.result->ok());
+  CHECK(world.result->chosen == 4);
+  CHECK(world.result->versions.at(0).error->code == Code::kUpstream);
+  CHECK(!world.store.rows.at(0).alternative_versions.has_value());  // NULL, not []
+}
+
+TEST_CASE("all versions failed: the post fails with the most telling code and writes no row") {
+  World world;
+  world.Start();
+  for (const std::size_t i : {0, 1, 2, 3}) world.client.Answer(i, FailedReply(Code::kUpstream));
+  world.client.Answer(4, FailedReply(Code::kAuth));
+  REQUIRE(!world.result->ok());
+  CHECK(world.result->error->code == Code::kAuth);
+  CHECK(world.store.rows.empty());
+  CHECK(world.recorder->events.back().type == Event::Type::kError);
+}
+
+TEST_CASE("template text only where it was asked for, and marked") {
+  World world;
+  SUBCASE("not asked for") {
+    world.Start();
+    for (std::size_t i = 0; i < 5; ++i) world.client.Answer(i, FailedReply(Code::kUpstream));
+    CHECK(!world.result->ok());
+  }
+  SUBCASE("asked for") {
+    world.parts->options.llm.on_failure = OnFailure::kTemplate;
+    world.Start();
+    for (const std::size_t i : {0, 1, 2, 3}) world.client.Answer(i, FailedReply(Code::kUpstream));
+    world.client.Answer(4, Reply("真的。"));
+    REQUIRE(world.result->ok());
+    CHECK(world.result->versions.at(0).source == Source::kTemplate);
+    CHECK(world.result->versions.at(4).source == Source::kLlm);
+    CHECK(world.result->chosen == 5);           // a model's text goes before templates
+    CHECK(world.result->warnings.size() == 5);  // the unknown KOL and four versions
+  }
+}
+
+TEST_CASE("at the deadline the finished versions make the post; late ones are cut off") {
+  World world;
+  world.request.deadline_ms = 2000;
+  world.Start();
+  world.client.Answer(1, Reply("準時。"));
+  world.executor->Advance(milliseconds(1899));
+  CHECK(world.ends == 0);
+  CHECK(!world.client.calls.at(0).cancel.stop_requested());
+  world.executor->Advance(milliseconds(101));
+  REQUIRE(world.ends == 1);
+  REQUIRE(world.result->ok());
+  CHECK(world.result->deadline_hit);
+  CHECK(world.result->chosen == 2);
+  CHECK(world.result->versions.at(0).error->code == Code::kDeadline);
+  CHECK(world.client.calls.at(0).cancel.stop_requested());
+  world.client.Answer(0, Reply("太晚。"));  // harmless
+  CHECK(world.ends == 1);
+}
+
+TEST_CASE("no part that never answers holds a post beyond its deadline") {
+  World world;
+  world.request.deadline_ms = 3000;
+  SUBCASE("model") {}
+  SUBCASE("store check") { world.store.hold_check = true; }
+  SUBCASE("store write") { world.store.hold_put = true; }
+  SUBCASE("cache") { world.cache.hold = true; }
+  world.Start();
+  if (world.store.hold_put) world.client.AnswerAll();
+  world.executor->Advance(seconds(3));
+  REQUIRE(world.ends == 1);
+  CHECK(!world.result->ok());
+  CHECK(world.result->deadline_hit);
+  CHECK(world.result->timings.total_time_ms <= 3000);
+  if (world.store.hold_put) CHECK(world.result->versions.at(0).content == "第0段。");
+}
+
+TEST_CASE("a cache that does not answer costs 20 ms; its late answer is ignored") {
+  World world;
+  world.cache.hold = true;
+  world.Start();
+  CHECK(world.client.calls.empty());
+  world.executor->Advance(milliseconds(20));
+  CHECK(world.client.calls.size() == 5);
+  for (const auto& late : world.cache.held) late(nullptr);
+  CHECK(world.client.calls.size() == 5);
+}
+
+TEST_CASE("cache: five texts kept and found again; refresh and bypass") {
+  World world;
+  world.Start();
+  world.client.AnswerAll();
+  CHECK(world.cache.values.size() == 5);
+
+  SUBCASE("use: no call, no cost") {
+    world.Start();
+    CHECK(world.client.calls.size() == 5);
+    REQUIRE(world.ends == 2);
+    CHECK(world.result->from_cache);
+    CHECK(*world.result->cost_usd == 0.0);
+    CHECK(world.result->usage.prompt_tokens == 0);
+    CHECK(world.result->versions.at(3).content == "第3段。");
+    CHECK(world.store.rows.size() == 2);
+    CHECK(world.store.rows[0].post_id != world.store.rows[1].post_id);
+  }
+  SUBCASE("refresh calls again and keeps the new texts") {
+    world.request.cache = CacheMode::kRefresh;
+    const auto before = world.cache.values;
+    world.Start();
+    REQUIRE(world.client.calls.size() == 10);
+    for (std::size_t i = 5; i < 10; ++i) world.client.Answer(i, Reply("新的。"));
+    CHECK(world.cache.values != before);
+  }
+  SUBCASE("bypass calls again and keeps nothing") {
+    world.request.cache = CacheMode::kBypass;
+    const auto before = world.cache.values;
+    world.Start();
+    REQUIRE(world.client.calls.size() == 10);
+    for (std::size_t i = 5; i < 10; ++i) world.client.Answer(i, Reply("新的。"));
+    CHECK(world.cache.values == before);
+  }
+  SUBCASE("another tenant sees nothing of it") {
+    world.request.tenant = "other";
+    world.Start();
+    CHECK(world.client.calls.size() == 10);
+  }
+  SUBCASE("a damaged entry is a miss and is removed") {
+    for (auto& [key, value] : world.cache.values) value.back() ^= 1;
+    world.Start();
+    CHECK(world.client.calls.size() == 10);
+    CHECK(world.cache.values.empty());
+  }
+}
+
+TEST_CASE("cut and failed replies are never cached") {
+  World world;
+  world.Start();
+  LlmReply cut = Reply("半句");
+  cut.finish_reason = {FinishReason::Kind::kLength, "length"};
+  world.client.Answer(0, cut);
+  world.client.Answer(1, FailedReply(Code::kTruncated));
+  LlmReply empty = Reply("");
+  empty.text = "標題：只有標題";
+  world.client.Answer(2, empty);
+  world.client.Answer(3, Reply("好的。"));
+  world.client.Answer(4, Reply("也好。"));
+  CHECK(world.cache.values.size() == 2);
+}
+
+TEST_CASE("cancel: the calls are cancelled, the post ends once, nothing is stored") {
+  World world;
+  const auto job = world.Start();
+  world.client.Answer(0, Reply("完成的。"));
+  job->Cancel(Error(Code::kCancelled, "cancelled"));
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->error->code == Code::kCancelled);
+  CHECK(world.result->versions.at(0).content == "完成的。");
+  CHECK(world.client.calls.at(1).cancel.stop_requested());
+  CHECK(world.store.rows.empty());
+  job->Cancel(Error(Code::kCancelled, "again"));
+  world.client.Answer(1, Reply("太晚。"));
+  CHECK(world.ends == 1);
+  CHECK(world.executor->pending_timers() == 0);
+}
+
+TEST_CASE("draft: one call first, whose text the versions see") {
+  World world;
+  world.request.draft = true;
+  world.Start();
+  REQUIRE(world.client.calls.size() == 1);
+  SUBCASE("good") {
+    world.client.Answer(0, Reply("草稿獨有的句子。"));
+    REQUIRE(world.client.calls.size() == 6);
+    bool seen = false;
+    for (const Message& message : world.client.calls.at(1).request.messages) {
+      seen = seen || message.content.find("草稿獨有的句子") != std::string::npos;
+    }
+    CHECK(seen);
+    for (std::size_t i = 1; i < 6; ++i) world.client.Answer(i, Reply("版本。"));
+    CHECK(world.result->usage.prompt_tokens == 600);  // the draft is on the bill
+  }
+  SUBCASE("failed: the versions are written without it, with a warning") {
+    world.client.Answer(0, FailedReply(Code::kUpstream));
+    REQUIRE(world.client.calls.size() == 6);
+    for (std::size_t i = 1; i < 6; ++i) world.client.Answer(i, Reply("版本。"));
+    REQUIRE(world.result->ok());
+    CHECK(world.result->warnings.back().find("draft failed") != std::string::npos);
+  }
+}
+
+TEST_CASE("manual text is stored as it is, without a call") {
+  World world;
+  world.request.title = "我的標題";
+  world.request.content = "我的內容";
+  world.Start();
+  CHECK(world.client.calls.empty());
+  REQUIRE(world.result->ok());
+  CHECK(world.result->versions.at(0).source == Source::kManual);
+  CHECK(world.store.rows.at(0).content == "我的內容");
+  CHECK(!world.store.rows.at(0).alternative_versions.has_value());
+}
+
+TEST_CASE("events: started, deltas, done for each version, the post last") {
+  World world;
+  world.Start(/*stream=*/true);
+  CHECK(world.recorder->Count(Event::Type::kVersionStarted) == 5);
+  CHECK(world.client.calls.at(0).request.stream);
+  world.client.calls.at(0).sink.on_text("標題：串流\n內容：第一句。");
+  world.client.calls.at(0).sink.on_text("第二句。");
+  LlmReply streamed = Reply("第一句。第二句。");
+  streamed.text = "標題：串流\n內容：第一句。第二句。";
+  world.client.Answer(0, streamed);
+  for (std::size_t i = 1; i < 5; ++i) world.client.Answer(i, Reply("整段。"));  // nothing streamed
+
+  std::map<int, std::string> titles;
+  std::map<int, std::string> contents;
+  for (const RecordedEvent& event : world.recorder->events) {
+    if (event.type != Event::Type::kDelta) continue;
+    (event.part == Event::Part::kTitle ? titles : contents)[event.version_number] += event.text;
+  }
+  CHECK(titles[1] == "串流");
+  CHECK(contents[1] == "第一句。第二句。");
+  CHECK(contents[2] == "整段。");
+  CHECK(world.recorder->Count(Event::Type::kVersionDone) == 5);
+  CHECK(world.recorder->Count(Event::Type::kPost) == 1);
+  CHECK(world.recorder->events.back().type == Event::Type::kPost);
+}
+
+TEST_CASE("the same seed chooses the same version") {
+  std::vector<int> chosen;
+  for (int run = 0; run < 3; ++run) {
+    World world;
+    world.rng.seed(static_cast<unsigned>(run));  // the generator's own engine must not matter
+    world.request.seed = 99;
+    world.Start();
+    world.client.AnswerAll();
+    chosen.push_back(world.result->chosen);
+  }
+  CHECK(chosen[0] == chosen[1]);
+  CHECK(chosen[1] == chosen[2]);
+}
+
+}  // namespace
+}  // namespace postgen
