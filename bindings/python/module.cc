@@ -1,0 +1,255 @@
+// The Python module postgen._core: a thin layer over <postgen/postgen.h>. Documents go in and out
+// as JSON; what they mean to Python is decided in the package beside it.
+#include <postgen/postgen.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "gil.h"
+#include "parts.h"
+
+namespace py = pybind11;
+
+namespace postgen::python {
+namespace {
+
+// How long a signal (Ctrl-C) may wait for a thread that is blocked in here.
+constexpr std::chrono::milliseconds kSignalInterval{100};
+
+// An Error on its way to Python, as the failure reply.
+class Failure final : public std::exception {
+ public:
+  explicit Failure(const Error& error) : reply_(ErrorToJson(error)) {}
+  const char* what() const noexcept override { return reply_.c_str(); }
+
+ private:
+  std::string reply_;
+};
+
+template <typename T>
+T ValueOrThrow(Result<T> result) {
+  if (!result.ok()) throw Failure(result.error());
+  return std::move(result).value();
+}
+
+void ThrowUnlessOk(const Status& status) {
+  if (!status.ok()) throw Failure(status.error());
+}
+
+class PythonCall {
+ public:
+  explicit PythonCall(std::shared_ptr<Call> call) : call_(std::move(call)) {}
+
+  std::uint64_t id() const { return call_->id(); }
+  void Cancel() { call_->Cancel(); }
+
+  // The reply. A signal handler that raises ends the wait and cancels the post.
+  py::bytes Wait() {
+    for (;;) {
+      std::shared_ptr<const PostResult> result =
+          WithoutGil([this] { return call_->WaitFor(kSignalInterval); });
+      if (result) return py::bytes(ResultToJson(*result));
+      if (PyErr_CheckSignals() != 0) {
+        call_->Cancel();
+        throw py::error_already_set();
+      }
+    }
+  }
+
+ private:
+  const std::shared_ptr<Call> call_;
+};
+
+class PythonEventQueue {
+ public:
+  // call id, whether it is the call's last, and the event as JSON
+  using Item = std::tuple<std::uint64_t, bool, py::bytes>;
+
+  int event_fd() const { return queue_.event_fd(); }
+  std::shared_ptr<Observer> NewObserver(bool all_events) { return queue_.NewObserver(all_events); }
+
+  // Up to `capacity` events. With none waiting, waits up to timeout_ms (-1: without limit) for one,
+  // or until a signal handler raises.
+  std::vector<Item> Next(std::int64_t timeout_ms, std::size_t capacity) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point start = Clock::now();
+    std::vector<QueuedEvent> events;
+    std::vector<std::string> texts;
+    for (;;) {
+      std::chrono::milliseconds slice = kSignalInterval;
+      if (timeout_ms >= 0) {
+        auto gone = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
+        slice = std::min(slice, std::chrono::milliseconds(timeout_ms) - gone);
+        slice = std::max(slice, std::chrono::milliseconds(0));
+      }
+      WithoutGil([&] {
+        std::size_t count = queue_.Next(slice, capacity, &events);
+        for (const QueuedEvent& event : events) texts.push_back(EventToJson(event));
+        return count;
+      });
+      if (!events.empty()) break;
+      if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+      if (timeout_ms >= 0 && Clock::now() - start >= std::chrono::milliseconds(timeout_ms)) break;
+    }
+    std::vector<Item> items;
+    items.reserve(events.size());
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      const bool last =
+          events[i].type == Event::Type::kPost || events[i].type == Event::Type::kError;
+      items.emplace_back(events[i].call_id, last, py::bytes(texts[i]));
+    }
+    return items;
+  }
+
+ private:
+  EventQueue queue_;
+};
+
+class PythonGenerator {
+ public:
+  PythonGenerator(const std::string& options_json, std::shared_ptr<PartQueue> queue, bool own_llm,
+                  bool own_cache, bool own_store)
+      : owner_(getpid()) {
+    Options options = ValueOrThrow(ParseOptions(options_json));
+    Parts parts;
+    if (own_llm) parts.llm = NewPythonLlmClient(queue);
+    if (own_cache) parts.cache = NewPythonCache(queue);
+    if (own_store) parts.store = NewPythonStore(queue);
+    generator_ = ValueOrThrow(
+        WithoutGil([&] { return PostGenerator::Create(std::move(options), std::move(parts)); }));
+  }
+  PythonGenerator(const PythonGenerator&) = delete;
+  PythonGenerator& operator=(const PythonGenerator&) = delete;
+
+  ~PythonGenerator() {
+    if (getpid() != owner_) {
+      // The threads and sockets are the parent's: left alone, on purpose.
+      (void)generator_.release();
+    } else if (generator_) {
+      WithoutGil([this] {
+        generator_.reset();
+        return true;
+      });
+    }
+  }
+
+  PythonCall Start(const std::string& request_json, PythonEventQueue* queue, bool all_events) {
+    PostRequest request = ValueOrThrow(ParseRequest(request_json));
+    std::shared_ptr<Observer> observer = queue ? queue->NewObserver(all_events) : nullptr;
+    return PythonCall(WithoutGil([&] {
+      return generator_->Start(std::move(request), std::move(observer), /*stream=*/all_events);
+    }));
+  }
+
+  void Close(std::int64_t drain_ms) {
+    ThrowUnlessOk(
+        WithoutGil([&] { return generator_->Close(std::chrono::milliseconds(drain_ms)); }));
+  }
+
+  py::bytes Metrics() const {
+    return py::bytes(WithoutGil([this] { return generator_->MetricsJson(); }));
+  }
+
+  py::bytes Diagnose(std::int64_t timeout_ms) {
+    return py::bytes(WithoutGil([&] {
+      return DiagnosesToJson(generator_->Diagnose(std::chrono::milliseconds(timeout_ms)));
+    }));
+  }
+
+  std::vector<std::string> Migrate(std::int64_t timeout_ms) {
+    return ValueOrThrow(
+        WithoutGil([&] { return generator_->Migrate(std::chrono::milliseconds(timeout_ms)); }));
+  }
+
+ private:
+  const pid_t owner_;
+  std::unique_ptr<PostGenerator> generator_;
+};
+
+Code CodeOf(const std::string& name) {
+  for (int number = 0; number <= static_cast<int>(Code::kInternal); ++number) {
+    if (CodeName(static_cast<Code>(number)) == name) return static_cast<Code>(number);
+  }
+  return Code::kInternal;
+}
+
+void RefuseSubInterpreters() {
+  if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
+    throw py::import_error("postgen does not support sub-interpreters");
+  }
+}
+
+void BindParts(py::module_& module) {
+  py::class_<PartJob, std::shared_ptr<PartJob>>(module, "PartJob")
+      .def_property_readonly("kind", &PartJob::kind)
+      .def_property_readonly("ended", &PartJob::ended)
+      .def("arguments", &PartJob::Arguments)
+      .def("seconds_left", &PartJob::SecondsLeft)
+      .def("answer", &PartJob::Answer, py::arg("answer"))
+      .def(
+          "fail",
+          [](PartJob& job, const std::string& code, const std::string& message) {
+            WithoutGil([&] {
+              job.Fail(Error(CodeOf(code), message));
+              return true;
+            });
+          },
+          py::arg("code"), py::arg("message"));
+
+  py::class_<PartQueue, std::shared_ptr<PartQueue>>(module, "PartQueue")
+      .def(py::init<>())
+      .def_property_readonly("event_fd", &PartQueue::event_fd)
+      .def("take", &PartQueue::Take)
+      .def("close", [](PartQueue& queue) {
+        WithoutGil([&] {
+          queue.Close();
+          return true;
+        });
+      });
+}
+
+void BindGenerator(py::module_& module) {
+  py::class_<PythonCall>(module, "Call")
+      .def_property_readonly("id", &PythonCall::id)
+      .def("cancel", &PythonCall::Cancel)
+      .def("wait", &PythonCall::Wait);
+
+  py::class_<PythonEventQueue>(module, "EventQueue")
+      .def(py::init<>())
+      .def_property_readonly("event_fd", &PythonEventQueue::event_fd)
+      .def("next", &PythonEventQueue::Next, py::arg("timeout_ms"), py::arg("capacity"));
+
+  py::class_<PythonGenerator>(module, "Generator")
+      .def(py::init<const std::string&, std::shared_ptr<PartQueue>, bool, bool, bool>(),
+           py::arg("options_json"), py::arg("parts") = nullptr, py::arg("own_llm") = false,
+           py::arg("own_cache") = false, py::arg("own_store") = false)
+      .def("start", &PythonGenerator::Start, py::arg("request_json"), py::arg("queue") = nullptr,
+           py::arg("all_events") = false)
+      .def("close", &PythonGenerator::Close, py::arg("drain_ms"))
+      .def("metrics", &PythonGenerator::Metrics)
+      .def("diagnose", &PythonGenerator::Diagnose, py::arg("timeout_ms"))
+      .def("migrate", &PythonGenerator::Migrate, py::arg("timeout_ms"));
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+  RefuseSubInterpreters();
+  py::register_exception<Failure>(module, "Failure");
+  BindParts(module);
+  BindGenerator(module);
+  module.def("schema", [] { return py::bytes(SchemaJson()); });
+  module.def("prices", [] { return py::bytes(PricesJson()); });
+  module.def("threads_without_gil", [] { return threads_without_gil.load(); });
+  module.attr("version") = POSTGEN_VERSION;
+}
+
+}  // namespace postgen::python

@@ -1,0 +1,39 @@
+"""The engine's counters in the Prometheus text format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# Groups that become one metric with a label, and the label's name.
+_LABELLED = {"tokens": "kind", "cache": "result", "stage_ms": "stage"}
+_GAUGES = {"pending"}
+
+
+def metrics_text(metrics: Mapping[str, Any]) -> str:
+    return "".join(f"{line}\n" for line in _lines(metrics))
+
+
+def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+    for group, values in metrics.items():
+        if not isinstance(values, Mapping):
+            yield from _metric(group, "counter", [("", values)])
+        elif group in _LABELLED:
+            label = _LABELLED[group]
+            samples = [(f'{{{label}="{key}"}}', value) for key, value in values.items()]
+            yield from _metric(group, "counter", samples)
+        else:
+            for key, value in values.items():
+                kind = "gauge" if key in _GAUGES else "counter"
+                if isinstance(value, Mapping):
+                    samples = [(f'{{code="{code}"}}', count) for code, count in value.items()]
+                else:
+                    samples = [("", value)]
+                yield from _metric(f"{group}_{key}", kind, samples)
+
+
+def _metric(name: str, kind: str, samples: list[tuple[str, Any]]) -> Iterator[str]:
+    full_name = f"postgen_{name}" + ("_total" if kind == "counter" else "")
+    yield f"# TYPE {full_name} {kind}"
+    for label, value in samples:
+        yield f"{full_name}{label} {value}"
