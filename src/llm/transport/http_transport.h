@@ -58,7 +58,9 @@ struct HttpEnd {
 class HttpHandler {
  public:
   virtual ~HttpHandler() = default;
-  virtual void OnConnected() {}  // the request is about to be written
+  // The request is about to be written. Once more if the connection was an old one that turned out
+  // to be closed: then the request goes out again on a new one.
+  virtual void OnConnected() {}
   virtual void OnHead(const HttpHead& head) = 0;
   virtual void OnBody(std::string_view bytes) = 0;  // borrowed for the call
   virtual void OnEnd(const HttpEnd& end) = 0;
@@ -72,10 +74,12 @@ class HttpTransport {
   HttpTransport() = default;
   HttpTransport(const HttpTransport&) = delete;
   HttpTransport& operator=(const HttpTransport&) = delete;
-  // Open transfers end without OnEnd. On the executor's thread, or after it stopped.
+  // Open transfers end without OnEnd. On the executor's thread and not from inside a handler, or
+  // after the executor has stopped.
   virtual ~HttpTransport() = default;
 
-  // POSTs `body` as application/json. `handler` must stay alive until OnEnd or Cancel; it is never
+  // POSTs `body` as application/json. More transfers than HttpEndpoint::max_connections wait here,
+  // in order, with no clock running. `handler` must stay alive until OnEnd or Cancel; it is never
   // called from within Post. Handlers may call Post and Cancel.
   virtual TransferId Post(std::string body, HttpHandler* handler) = 0;
 
@@ -88,7 +92,10 @@ class HttpTransport {
   // has ended.
   virtual void Finish(TransferId transfer) = 0;
 
-  // Opens up to `connections` connections ahead of need.
+  // Opens connections ahead of need, until `connections` are open, busy ones included. Costs the
+  // provider a HEAD request of its root page on each, without key or prompt: HTTP has no lighter
+  // way to leave a connection behind that later requests may use. Failures show only in that the
+  // connections are not there.
   virtual void Prewarm(int connections) = 0;
 };
 
