@@ -1,0 +1,31 @@
+// The OpenAI-compatible client over any transport and executor, so that it is tested in virtual
+// time. Production code uses NewOpenAiClient in clients.h.
+#ifndef POSTGEN_SRC_LLM_OPENAI_CLIENT_H_
+#define POSTGEN_SRC_LLM_OPENAI_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "llm/transport/http_transport.h"
+#include "postgen/llm_client.h"
+#include "postgen/options.h"
+#include "runtime/executor.h"
+
+namespace postgen {
+
+struct OpenAiClientParts {
+  std::string host;              // LlmClient::provider()
+  Executor* executor = nullptr;  // outlives the client
+  std::unique_ptr<HttpTransport> transport;
+  std::uint64_t seed = 0;                // of the retries' jitter
+  std::function<WallTime()> wall_clock;  // for servers that give dates without telling the time
+};
+
+// Reads limits and modes of `options`; endpoint and key are the transport's matter.
+std::unique_ptr<LlmClient> NewOpenAiClientOver(const LlmOptions& options, OpenAiClientParts parts);
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_LLM_OPENAI_CLIENT_H_

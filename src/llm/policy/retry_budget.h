@@ -1,0 +1,50 @@
+// The retry budget of one client: a token bucket that keeps retries from multiplying an outage (the
+// scheme of the AWS SDKs). It never makes anyone wait: without tokens a failure is just reported.
+#ifndef POSTGEN_SRC_LLM_POLICY_RETRY_BUDGET_H_
+#define POSTGEN_SRC_LLM_POLICY_RETRY_BUDGET_H_
+
+#include <algorithm>
+
+#include "postgen/error.h"
+
+namespace postgen {
+
+// Not thread-safe.
+class RetryBudget {
+ public:
+  static constexpr int kCapacity = 500;
+  static constexpr int kRetryCost = 5;
+  static constexpr int kTimeoutRetryCost = 10;  // timeouts hold resources for longest
+  static constexpr int kCleanSuccess = 1;
+
+  static int CostOf(Code code) {
+    switch (code) {
+      case Code::kTimeoutConnect:
+      case Code::kTimeoutFirstToken:
+      case Code::kTimeoutIdle:
+      case Code::kTimeoutAttempt: return kTimeoutRetryCost;
+      default: return kRetryCost;
+    }
+  }
+
+  // False: not enough is left, and nothing is taken.
+  bool Take(int tokens) {
+    if (tokens > tokens_) return false;
+    tokens_ -= tokens;
+    return true;
+  }
+
+  // After a success: `charged` for its last retry, 0 if it needed none.
+  void OnSuccess(int charged) {
+    tokens_ = std::min(kCapacity, tokens_ + (charged > 0 ? charged : kCleanSuccess));
+  }
+
+  int tokens() const { return tokens_; }
+
+ private:
+  int tokens_ = kCapacity;
+};
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_LLM_POLICY_RETRY_BUDGET_H_

@@ -1,0 +1,75 @@
+#include "llm/provider_check.h"
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "llm/wire/provider_error.h"
+
+namespace postgen {
+namespace {
+
+constexpr std::size_t kMaxBody = std::size_t{64} << 10U;
+
+class ProviderCheck final : public HttpHandler, public std::enable_shared_from_this<ProviderCheck> {
+ public:
+  ProviderCheck(CallContext* context, LlmClient::CheckCallback done)
+      : context_(context), done_(std::move(done)) {}
+
+  void Start(TimePoint deadline) {
+    transfer_ = context_->transport->Post("{}", this);
+    // The timer keeps this object until the check has ended.
+    timer_ = context_->executor->RunAt(deadline, [self = shared_from_this()] {
+      self->context_->transport->Cancel(self->transfer_);
+      self->timer_ = 0;
+      self->done_(Error(Code::kDeadline, self->context_->rules.host + " did not answer in time",
+                        self->context_->rules.host));
+    });
+  }
+
+  void OnHead(const HttpHead& head) override { http_status_ = head.status; }
+
+  void OnBody(std::string_view bytes) override {
+    body_.append(bytes.substr(0, kMaxBody - body_.size()));
+  }
+
+  void OnEnd(const HttpEnd& end) override {
+    const auto self = shared_from_this();
+    context_->executor->CancelTimer(timer_);
+    done_(end.error && http_status_ == 0 ? Status(*end.error) : Verdict());
+  }
+
+ private:
+  Status Verdict() const {
+    if (http_status_ >= 200 && http_status_ < 300) return {};
+    Error error = ToError(http_status_, context_->parser.ParseError(body_));
+    const bool wrong_place =
+        http_status_ < 400 || http_status_ == 404 || http_status_ == 405 || http_status_ == 410;
+    if (wrong_place) {
+      error.message = context_->rules.host +
+                      " has no chat completions there; check llm.base_url (HTTP " +
+                      std::to_string(http_status_) + ")";
+      return error;
+    }
+    // The empty request was refused, or delayed: the key was not.
+    if (error.code == Code::kRefused || error.code == Code::kRateLimited) return {};
+    return error;
+  }
+
+  CallContext* const context_;
+  const LlmClient::CheckCallback done_;
+  TransferId transfer_ = 0;
+  TimerId timer_ = 0;
+  int http_status_ = 0;
+  std::string body_;
+};
+
+}  // namespace
+
+void StartProviderCheck(CallContext* context, TimePoint deadline, LlmClient::CheckCallback done) {
+  std::make_shared<ProviderCheck>(context, std::move(done))->Start(deadline);
+}
+
+}  // namespace postgen
