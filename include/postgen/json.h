@@ -55,6 +55,21 @@ POSTGEN_EXPORT std::string SchemaJson();
 // "models": {"gpt-4o-mini": {"input", "cached_input", "output"}, ...}}.
 POSTGEN_EXPORT std::string PricesJson();
 
+// --- What an LLM client or a store of yours exchanges where it is not written in C++
+
+// {"model", "messages": [{"role", "content"}, ...], "max_tokens", "temperature", "timeout_ms",
+// "posting_type", "angle", "version_number", "stock_code", "stock_name", "max_words"}. timeout_ms
+// is what is left at `now`; absent values are null.
+POSTGEN_EXPORT std::string LlmRequestToJson(const LlmRequest& request, TimePoint now);
+
+// {"text"} and, where known, {"finish_reason", "model", "request_id", "usage": {"prompt_tokens",
+// "completion_tokens", "cached_tokens"}}. Without a finish_reason it is "stop". Fails with
+// Code::kProtocol naming the field.
+POSTGEN_EXPORT Result<LlmReply> ParseLlmReply(std::string_view json);
+
+// The columns of post_records; created_at is ISO 8601 with an offset, JSON columns are texts.
+POSTGEN_EXPORT std::string PostRowToJson(const PostRow& row);
+
 }  // namespace postgen
 
 #endif  // POSTGEN_JSON_H_
