@@ -161,7 +161,7 @@ _DETAILS = ("http_status", "provider_code", "request_id", "retry_after_ms", "att
 def error_from_reply(reply: Mapping[str, Any]) -> Error:
     """The error that a failure reply stands for."""
     code = reply.get("error_type", "internal")
-    facts = reply.get("postgen") or {}
+    facts = (reply.get("postgen") or {}).get("error") or {}
     details = {name: facts[name] for name in _DETAILS if facts.get(name) not in (None, "")}
     return make_error(reply.get("message", code), code, details, reply)
 
