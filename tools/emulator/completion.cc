@@ -138,8 +138,9 @@ Completion Complete(const ChatRequest& request, const Settings& settings, std::u
   for (std::int64_t i = 0; i < request.n; ++i) {
     Choice choice;
     choice.index = i;
-    choice.text = WriteAnswer(hints, settings.shape, settings.length_factor,
-                              Mix(text_seed, static_cast<std::uint64_t>(i)));
+    auto number = static_cast<std::uint64_t>(i);
+    choice.text = WriteAnswer(hints, settings.shape, settings.length_factor, luck + number,
+                              Mix(text_seed, number));
     CutAtStop(request.stop, &choice.text);
     FillPieces(limit ? std::optional(*limit - reasoning) : std::nullopt, escapes, &choice);
     if (fault) ApplyFault(*fault, &choice);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -17,6 +18,7 @@ namespace {
 constexpr std::size_t kMaxTitleLength = 20;
 constexpr std::size_t kMinQuestionTitleLength = 10;
 constexpr int kAttempts = 60;
+constexpr int kAttemptsByTurns = 10;
 constexpr double kLeastShare = 0.75;
 constexpr double kMostShare = 0.98;
 constexpr double kOffLimitTolerance = 0.03;
@@ -45,7 +47,11 @@ Range BodyRange(std::size_t limit, double length_factor) {
   return {static_cast<std::size_t>(std::ceil(low)), static_cast<std::size_t>(std::floor(high))};
 }
 
-std::string_view Pick(Phrases phrases, Rng& rng) { return phrases[rng.Below(phrases.size())]; }
+// By turns, so that neighbours differ, or by chance where that did not fit.
+std::string_view Pick(Phrases phrases, std::optional<std::uint64_t> turn, Rng& rng) {
+  return phrases[turn ? static_cast<std::size_t>(*turn % phrases.size())
+                      : rng.Below(phrases.size())];
+}
 
 std::vector<std::string_view> Shuffled(Phrases phrases, Rng& rng) {
   std::vector<std::string_view> order(phrases.begin(), phrases.end());
@@ -153,13 +159,13 @@ void AddWhileRoom(const std::vector<std::string_view>& parts, std::size_t reserv
   }
 }
 
-std::string DraftBody(const PromptHints& hints, Range range, Rng& rng) {
+std::string DraftBody(const PromptHints& hints, Range range, std::optional<std::uint64_t> turn,
+                      Rng& rng) {
   Body body(range.high >= kParagraphLimit && !hints.question);
-  std::string opening = Expand(
-      Pick(hints.question ? QuestionLeads(hints.direction) : Openings(hints.direction), rng), hints,
-      rng);
-  std::string ending = Expand(
-      Pick(hints.question ? Questions(hints.angle) : Closings(hints.direction), rng), hints, rng);
+  Phrases openings = hints.question ? QuestionLeads(hints.direction) : Openings(hints.direction);
+  Phrases endings = hints.question ? Questions(hints.angle) : Closings(hints.direction);
+  std::string opening = Expand(Pick(openings, turn, rng), hints, rng);
+  std::string ending = Expand(Pick(endings, turn, rng), hints, rng);
   body.Add(opening);
   std::size_t reserve = CountCodePoints(ending);
   // Aim anywhere in the range, so that lengths vary.
@@ -175,12 +181,14 @@ std::string DraftBody(const PromptHints& hints, Range range, Rng& rng) {
   return body.Take();
 }
 
-std::string WriteBody(const PromptHints& hints, double length_factor, Rng& rng) {
+std::string WriteBody(const PromptHints& hints, double length_factor, std::uint64_t turn,
+                      Rng& rng) {
   Range range = BodyRange(hints.word_limit, length_factor);
   std::string best;
   std::size_t best_distance = static_cast<std::size_t>(-1);
   for (int attempt = 0; attempt < kAttempts && best_distance > 0; ++attempt) {
-    std::string draft = DraftBody(hints, range, rng);
+    bool by_turns = attempt < kAttemptsByTurns;
+    std::string draft = DraftBody(hints, range, by_turns ? std::optional(turn) : std::nullopt, rng);
     std::size_t distance = range.Distance(CountCodePoints(draft));
     if (distance < best_distance) {
       best_distance = distance;
@@ -190,12 +198,12 @@ std::string WriteBody(const PromptHints& hints, double length_factor, Rng& rng) 
   return best;
 }
 
-std::string WriteTitle(const PromptHints& hints, Rng& rng) {
+std::string WriteTitle(const PromptHints& hints, std::uint64_t turn, Rng& rng) {
   Phrases phrases = hints.question ? QuestionTitles() : Titles(hints.direction);
   std::size_t least = hints.question ? kMinQuestionTitleLength : 1;
   std::string title;
-  for (std::string_view part : Shuffled(phrases, rng)) {
-    title = Expand(part, hints, rng);
+  for (std::size_t i = 0; i < phrases.size(); ++i) {
+    title = Expand(Pick(phrases, turn + i, rng), hints, rng);
     std::size_t length = CountCodePoints(title);
     if (length >= least && length <= kMaxTitleLength) return title;
   }
@@ -241,15 +249,15 @@ std::string JsonPosts(const std::vector<Post>& posts) {
 
 }  // namespace
 
-Post WritePost(const PromptHints& hints, double length_factor, Rng& rng) {
+Post WritePost(const PromptHints& hints, double length_factor, std::uint64_t turn, Rng& rng) {
   Post post;
-  post.title = WriteTitle(hints, rng);
-  post.body = WriteBody(hints, length_factor, rng);
+  post.title = WriteTitle(hints, turn, rng);
+  post.body = WriteBody(hints, length_factor, turn, rng);
   return post;
 }
 
 std::string WriteAnswer(const PromptHints& hints, Shape shape, double length_factor,
-                        std::uint64_t seed) {
+                        std::uint64_t turn, std::uint64_t seed) {
   Rng rng(seed);
   if (shape == Shape::kMixed) {
     shape = static_cast<Shape>(rng.Below(static_cast<std::size_t>(Shape::kMixed)));
@@ -259,7 +267,7 @@ std::string WriteAnswer(const PromptHints& hints, Shape shape, double length_fac
   }
   std::vector<Post> posts;
   for (std::size_t i = 0; i < hints.versions; ++i) {
-    posts.push_back(WritePost(hints, length_factor, rng));
+    posts.push_back(WritePost(hints, length_factor, turn + i, rng));
   }
   if (hints.json) return JsonPosts(posts);
   if (posts.size() == 1) return LaidOut(posts[0], shape);
