@@ -7,7 +7,9 @@
 #include <atomic>
 #include <exception>
 #include <optional>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace postgen::python {
 
@@ -21,19 +23,25 @@ inline std::atomic<int> threads_without_gil{0};
 // the thread by force, which must not happen in a destructor.
 template <typename Work>
 auto WithoutGil(Work&& work) {
-  std::optional<decltype(work())> answer;
+  using Answer = decltype(work());
+  using Kept = std::conditional_t<std::is_void_v<Answer>, std::monostate, Answer>;
+  std::optional<Kept> answer;
   std::exception_ptr thrown;
   ++threads_without_gil;
   PyThreadState* state = PyEval_SaveThread();
   try {
-    answer.emplace(work());
+    if constexpr (std::is_void_v<Answer>) {
+      work();
+    } else {
+      answer.emplace(work());
+    }
   } catch (...) {
     thrown = std::current_exception();
   }
   PyEval_RestoreThread(state);
   --threads_without_gil;
   if (thrown) std::rethrow_exception(thrown);
-  return *std::move(answer);
+  if constexpr (!std::is_void_v<Answer>) return *std::move(answer);
 }
 
 }  // namespace postgen::python

@@ -40,10 +40,6 @@ T ValueOrThrow(Result<T> result) {
   return std::move(result).value();
 }
 
-void ThrowUnlessOk(const Status& status) {
-  if (!status.ok()) throw Failure(status.error());
-}
-
 class PythonCall {
  public:
   explicit PythonCall(std::shared_ptr<Call> call) : call_(std::move(call)) {}
@@ -91,9 +87,8 @@ class PythonEventQueue {
         slice = std::max(slice, std::chrono::milliseconds(0));
       }
       WithoutGil([&] {
-        std::size_t count = queue_.Next(slice, capacity, &events);
+        queue_.Next(slice, capacity, &events);
         for (const QueuedEvent& event : events) texts.push_back(EventToJson(event));
-        return count;
       });
       if (!events.empty()) break;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -134,10 +129,7 @@ class PythonGenerator {
       // The threads and sockets are the parent's: left alone, on purpose.
       (void)generator_.release();
     } else if (generator_) {
-      WithoutGil([this] {
-        generator_.reset();
-        return true;
-      });
+      WithoutGil([this] { generator_.reset(); });
     }
   }
 
@@ -150,8 +142,9 @@ class PythonGenerator {
   }
 
   void Close(std::int64_t drain_ms) {
-    ThrowUnlessOk(
-        WithoutGil([&] { return generator_->Close(std::chrono::milliseconds(drain_ms)); }));
+    Status closed =
+        WithoutGil([&] { return generator_->Close(std::chrono::milliseconds(drain_ms)); });
+    if (!closed.ok()) throw Failure(closed.error());
   }
 
   py::bytes Metrics() const {
@@ -197,10 +190,7 @@ void BindParts(py::module_& module) {
       .def(
           "fail",
           [](PartJob& job, const std::string& code, const std::string& message) {
-            WithoutGil([&] {
-              job.Fail(Error(CodeOf(code), message));
-              return true;
-            });
+            WithoutGil([&] { job.Fail(Error(CodeOf(code), message)); });
           },
           py::arg("code"), py::arg("message"));
 
@@ -208,12 +198,7 @@ void BindParts(py::module_& module) {
       .def(py::init<>())
       .def_property_readonly("event_fd", &PartQueue::event_fd)
       .def("take", &PartQueue::Take)
-      .def("close", [](PartQueue& queue) {
-        WithoutGil([&] {
-          queue.Close();
-          return true;
-        });
-      });
+      .def("close", [](PartQueue& queue) { WithoutGil([&] { queue.Close(); }); });
 }
 
 void BindGenerator(py::module_& module) {

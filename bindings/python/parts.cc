@@ -37,23 +37,6 @@ std::optional<T> OptionalField(const py::dict& dict, const char* key) {
 
 // --- LLM client
 
-const char* RoleName(Role role) {
-  switch (role) {
-    case Role::kSystem: return "system";
-    case Role::kUser: return "user";
-    case Role::kAssistant: return "assistant";
-  }
-  return "user";
-}
-
-FinishReason FinishReasonOf(std::string text) {
-  FinishReason::Kind kind = text == "stop"             ? FinishReason::Kind::kStop
-                            : text == "length"         ? FinishReason::Kind::kLength
-                            : text == "content_filter" ? FinishReason::Kind::kContentFilter
-                                                       : FinishReason::Kind::kOther;
-  return {kind, std::move(text)};
-}
-
 class CompleteJob final : public PartJob, public std::enable_shared_from_this<CompleteJob> {
  public:
   CompleteJob(LlmRequest request, LlmSink sink)
@@ -75,63 +58,35 @@ class CompleteJob final : public PartJob, public std::enable_shared_from_this<Co
   const char* kind() const override { return "llm.complete"; }
 
   py::tuple Arguments() const override {
-    py::list messages;
-    for (const Message& message : request_.messages) {
-      py::dict item;
-      item["role"] = RoleName(message.role);
-      item["content"] = message.content;
-      messages.append(item);
-    }
-    py::dict request;
-    request["model"] = request_.model;
-    request["messages"] = messages;
-    request["max_tokens"] = request_.max_tokens;
-    request["temperature"] = request_.temperature;
-    request["posting_type"] = request_.posting_type;
-    request["angle"] = request_.angle;
-    request["version_number"] = request_.version_number;
-    request["stock_code"] = request_.stock_code;
-    request["stock_name"] = request_.stock_name;
-    request["max_words"] = request_.max_words;
-    return py::make_tuple(request);
+    return py::make_tuple(py::bytes(LlmRequestToJson(request_, Now())));
   }
 
   void Answer(const py::object& answer) override {
-    py::dict dict = answer.cast<py::dict>();
-    LlmReply reply = NewReply();
-    reply.text = dict["text"].cast<std::string>();
-    reply.finish_reason = FinishReasonOf(Field<std::string>(dict, "finish_reason", "stop"));
-    reply.model = Field<std::string>(dict, "model", "");
-    reply.request_id = Field<std::string>(dict, "request_id", "");
-    if (std::optional<py::dict> usage = OptionalField<py::dict>(dict, "usage")) {
-      reply.usage.prompt_tokens = Field<std::int64_t>(*usage, "prompt_tokens", 0);
-      reply.usage.completion_tokens = Field<std::int64_t>(*usage, "completion_tokens", 0);
-      reply.usage.cached_tokens = Field<std::int64_t>(*usage, "cached_tokens", 0);
-      reply.usage_kind = UsageKind::kExact;
-    }
-    WithoutGil([&] { return Finish(std::move(reply)); });
+    const std::string document = answer.cast<std::string>();
+    WithoutGil([&] {
+      Result<LlmReply> reply = ParseLlmReply(document);
+      if (reply.ok()) {
+        Finish(*std::move(reply));
+      } else {
+        Fail(std::move(reply).error());
+      }
+    });
   }
 
   void Fail(Error error) override {
-    LlmReply reply = NewReply();
-    error.details.attempts = reply.attempts;
+    LlmReply reply;
+    error.details.attempts = 1;
     reply.error = std::move(error);
     Finish(std::move(reply));
   }
 
  private:
-  LlmReply NewReply() const {
-    LlmReply reply;
+  void Finish(LlmReply reply) {
+    if (!End()) return;
     reply.attempts = 1;
     reply.total_ms = std::chrono::duration<double, std::milli>(Now() - started_).count();
-    return reply;
-  }
-
-  bool Finish(LlmReply reply) {
-    if (!End()) return false;
     if (reply.ok() && request_.stream && sink_.on_text) sink_.on_text(reply.text);
     sink_.on_done(std::move(reply));
-    return true;
   }
 
   const LlmRequest request_;
@@ -177,16 +132,14 @@ class CacheGetJob final : public PartJob {
     if (!answer.is_none()) {
       hit = std::make_shared<const std::string>(std::string(answer.cast<py::bytes>()));
     }
-    WithoutGil([&] { return Finish(std::move(hit)); });
+    WithoutGil([&] { Finish(std::move(hit)); });
   }
 
   void Fail(Error) override { Finish(nullptr); }
 
  private:
-  bool Finish(std::shared_ptr<const std::string> hit) {
-    if (!End()) return false;
-    done_(std::move(hit));
-    return true;
+  void Finish(std::shared_ptr<const std::string> hit) {
+    if (End()) done_(std::move(hit));
   }
 
   const CacheKey key_;
@@ -235,39 +188,9 @@ class PythonCache final : public ResponseCache {
 
 // --- Store
 
-double ToSeconds(WallTime time) {
-  return std::chrono::duration<double>(time.time_since_epoch()).count();
-}
-
 WallTime FromSeconds(double seconds) {
   return WallTime(
       std::chrono::duration_cast<WallTime::duration>(std::chrono::duration<double>(seconds)));
-}
-
-py::dict RowToDict(const PostRow& row) {
-  py::dict dict;
-  dict["post_id"] = row.post_id;
-  dict["created_at"] = ToSeconds(row.created_at);
-  dict["session_id"] = row.session_id;
-  dict["kol_serial"] = row.kol_serial;
-  dict["kol_nickname"] = row.kol_nickname;
-  dict["kol_persona"] = row.kol_persona;
-  dict["stock_code"] = row.stock_code;
-  dict["stock_name"] = row.stock_name;
-  dict["title"] = row.title;
-  dict["content"] = row.content;
-  dict["content_md"] = row.content_md;
-  dict["status"] = row.status;
-  dict["commodity_tags"] = row.commodity_tags;
-  dict["generation_params"] = row.generation_params;
-  dict["alternative_versions"] = row.alternative_versions;
-  dict["trigger_type"] = row.trigger_type;
-  dict["generation_mode"] = row.generation_mode;
-  dict["topic_id"] = row.topic_id;
-  dict["topic_title"] = row.topic_title;
-  dict["has_trending_topic"] = row.has_trending_topic;
-  dict["topic_content"] = row.topic_content;
-  return dict;
 }
 
 PostRow RowFromDict(const py::dict& dict) {
@@ -307,14 +230,12 @@ class StoreJob : public PartJob {
 
  protected:
   void Succeed(Result<T> result) {
-    WithoutGil([&] { return Finish(std::move(result)); });
+    WithoutGil([&] { Finish(std::move(result)); });
   }
 
  private:
-  bool Finish(Result<T> result) {
-    if (!End()) return false;
-    done_(std::move(result));
-    return true;
+  void Finish(Result<T> result) {
+    if (End()) done_(std::move(result));
   }
 
   const Callback done_;
@@ -326,7 +247,7 @@ class StorePutJob final : public StoreJob<void, PostStore::DoneCallback> {
       : StoreJob(deadline, std::move(done)), row_(std::move(row)) {}
 
   const char* kind() const override { return "store.put"; }
-  py::tuple Arguments() const override { return py::make_tuple(RowToDict(row_)); }
+  py::tuple Arguments() const override { return py::make_tuple(py::bytes(PostRowToJson(row_))); }
   void Answer(const py::object&) override { Succeed(Status()); }
 
  private:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import queue
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from . import _core
+from ._documents import decode
 from .errors import Error
 from .protocols import Parts
 
@@ -116,18 +118,22 @@ def _methods_of(parts: Parts) -> dict[str, Callable[..., Any]]:
 
 
 def _prepared_arguments(job: _core.PartJob) -> tuple[Any, ...]:
+    """Requests and rows come as JSON."""
     arguments = job.arguments()
+    if job.kind == "llm.complete":
+        return (decode(arguments[0]),)
     if job.kind == "store.put":
-        (row,) = arguments
-        row["created_at"] = datetime.fromtimestamp(row["created_at"], UTC)
+        row = decode(arguments[0])
+        row["created_at"] = datetime.fromisoformat(row["created_at"])
+        return (row,)
     return arguments
 
 
 def _prepared_answer(kind: str, answer: Any) -> Any:
-    """In the form that the compiled part takes: texts of a completion as {"text"}, times as
-    seconds."""
+    """Completions go as JSON, times of rows as seconds."""
     if kind == "llm.complete":
-        return {"text": answer} if isinstance(answer, str) else dict(answer)
+        reply = {"text": answer} if isinstance(answer, str) else dict(answer)
+        return json.dumps(reply, ensure_ascii=False).encode()
     if kind == "store.get" and isinstance(answer, Mapping):
         row = dict(answer)
         if isinstance(row.get("created_at"), datetime):

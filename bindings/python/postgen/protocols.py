@@ -31,8 +31,8 @@ class LlmClient(Protocol):
     def complete(self, request: dict[str, Any]) -> str | LlmReply | Awaitable[str | LlmReply]:
         """The model's text for `request`.
 
-        The request holds model, messages (role, content), max_tokens, temperature, posting_type,
-        angle, version_number, stock_code, stock_name and max_words.
+        The request holds model, messages (role, content), max_tokens, temperature, timeout_ms,
+        posting_type, angle, version_number, stock_code, stock_name and max_words.
         """
 
 
@@ -48,7 +48,7 @@ class Store(Protocol):
     def put(self, row: dict[str, Any]) -> None | Awaitable[None]:
         """Writes one row of post_records, durably; the same row again changes nothing.
 
-        `created_at` is a datetime in UTC; JSON columns are texts.
+        `created_at` is a datetime with its zone; JSON columns are texts.
         """
 
     def get(self, post_id: str) -> dict[str, Any] | None | Awaitable[dict[str, Any] | None]:
