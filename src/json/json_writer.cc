@@ -100,7 +100,9 @@ JsonWriter& JsonWriter::Double(double value) {
 
 JsonWriter& JsonWriter::Fixed(double value, int decimals) {
   const double scale = std::pow(10.0, decimals);
-  return Double(std::round(value * scale) / scale);
+  const double scaled = value * scale;
+  // Beyond the range of a double there are no digits to round away.
+  return Double(std::isfinite(scaled) ? std::round(scaled) / scale : value);
 }
 
 JsonWriter& JsonWriter::Bool(bool value) { return Raw(value ? "true" : "false"); }
