@@ -17,8 +17,8 @@ struct LimitedText {
 };
 
 // Drops whole sentences at the end of a text that is too long, if at least 60 % of the limit remain
-// and (for interaction posts, which are one question) a question remains; else leaves the text as
-// it is, over the limit.
+// and, for interaction posts, which are one question, what remains ends in a question; else leaves
+// the text as it is, over the limit. REQUIRES: valid UTF-8.
 LimitedText HoldWordLimit(std::string_view content, std::int64_t max_words,
                           std::string_view posting_type);
 

@@ -9,7 +9,7 @@ namespace {
 
 LlmReply SomeReply() {
   LlmReply reply;
-  reply.text = std::string("標題：台積電\n內容：量增\0價漲", 39);
+  reply.text = std::string("標題：台積電\n內容：量增\0價漲", 41);
   reply.finish_reason = {FinishReason::Kind::kStop, "stop"};
   reply.model = "gpt-4o-mini-2024-07-18";
   reply.usage = {612, 187, 512};
