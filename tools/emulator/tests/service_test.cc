@@ -189,7 +189,7 @@ TEST_CASE("limits refuse with headers; settling gives tokens back") {
   CHECK(Contains(driver.Ledger(), R"("rate_limit_requests":1)"));
 
   Settings tokens;
-  tokens.tpm = 130;
+  tokens.tpm = 140;
   tokens.settle = true;
   Driver settling(tokens);
   auto call = settling.Chat();  // reserves its prompt and 50
