@@ -519,8 +519,12 @@ HttpEnd CurlTransport::Describe(const Transfer& transfer, CURLcode result) const
   HttpEnd end;
   if (transfer.failure) {
     end.error = transfer.failure;
-  } else if (result != CURLE_OK) {
-    end.error = CurlFailure(result, {transfer.connected, transfer.head.complete()}, origin_.host);
+  } else {
+    // libcurl takes a connection that is closed inside the head for the end of the reply.
+    if (result == CURLE_OK && !transfer.head.complete()) result = CURLE_GOT_NOTHING;
+    if (result != CURLE_OK) {
+      end.error = CurlFailure(result, {transfer.connected, transfer.head.complete()}, origin_.host);
+    }
   }
   if (!transfer.started) return end;
   long new_connections = 0;
