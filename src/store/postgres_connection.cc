@@ -1,0 +1,231 @@
+#include "store/postgres_connection.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "store/postgres_failure.h"
+
+namespace postgen {
+namespace {
+
+// Notices ("relation already exists, skipping") would go to stderr.
+void IgnoreNotice(void* /*unused*/, const PGresult* /*notice*/) {}
+
+std::string_view FirstLine(std::string_view text) { return text.substr(0, text.find('\n')); }
+
+Error StoreError(const PostgresTarget& target, std::string_view what) {
+  return {Code::kStore, "PostgreSQL " + target.shown + ": " + std::string(what), target.shown};
+}
+
+PostgresFailure FailureOfResult(const PostgresTarget& target, const PGresult* result) {
+  PostgresFailure failure;
+  const char* const sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  if (sqlstate != nullptr) failure.sqlstate = sqlstate;
+  std::string what = DescribeSqlState(failure.sqlstate);
+  // Names of columns are no data.
+  const char* const column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
+  if (column != nullptr) what += ", column " + std::string(column);
+  failure.error = StoreError(target, what);
+  return failure;
+}
+
+bool IsError(const PGresult* result) {
+  const ExecStatusType status = PQresultStatus(result);
+  return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
+}
+
+}  // namespace
+
+bool PostgresFailure::retryable() const {
+  if (timed_out) return false;
+  return connection_lost || IsRetryableSqlState(sqlstate);
+}
+
+PostgresConnection::~PostgresConnection() {
+  Unwatch();
+  loop_->CancelTimer(timer_);
+}
+
+void PostgresConnection::Connect(TimePoint deadline, ConnectCallback done) {
+  on_connected_ = std::move(done);
+  connection_.reset(PQconnectStart(target_->conninfo.c_str()));
+  if (!connection_ || PQstatus(connection_.get()) == CONNECTION_BAD) {
+    FailSoon(&PostgresConnection::FailConnect, ConnectFailure());
+    return;
+  }
+  PQsetNoticeReceiver(connection_.get(), IgnoreNotice, nullptr);
+  // Of a refused connection nothing but the text is to be had: let it be the SQLSTATE.
+  PQsetErrorVerbosity(connection_.get(), PQERRORS_SQLSTATE);
+  ArmDeadline(std::min(deadline, loop_->Now() + target_->connect_timeout),
+              &PostgresConnection::FailConnect);
+  Watch(EPOLLOUT, &PostgresConnection::PollConnect);
+}
+
+void PostgresConnection::PollConnect() {
+  // libpq may close this socket and open another of the same number.
+  Unwatch();
+  switch (PQconnectPoll(connection_.get())) {
+    case PGRES_POLLING_OK:
+      connected_at_ = loop_->Now();
+      PQsetnonblocking(connection_.get(), 1);
+      EndConnect(std::nullopt);
+      return;
+    case PGRES_POLLING_FAILED: EndConnect(ConnectFailure()); return;
+    case PGRES_POLLING_READING: Watch(EPOLLIN, &PostgresConnection::PollConnect); return;
+    default: Watch(EPOLLOUT, &PostgresConnection::PollConnect); return;
+  }
+}
+
+void PostgresConnection::EndConnect(std::optional<PostgresFailure> failure) {
+  Unwatch();
+  loop_->CancelTimer(timer_);
+  const ConnectCallback done = std::move(on_connected_);
+  done(std::move(failure));
+}
+
+PostgresFailure PostgresConnection::ConnectFailure() const {
+  PostgresFailure failure;
+  const std::string_view message = connection_ ? PQerrorMessage(connection_.get()) : "no memory";
+  failure.sqlstate = SqlStateOfMessage(message);
+  if (!failure.sqlstate.empty()) {
+    failure.error = StoreError(*target_, DescribeSqlState(failure.sqlstate));
+    return failure;
+  }
+  failure.connection_lost = true;
+  std::string what = "no connection";
+  const bool tells_password =
+      !target_->password.empty() && message.find(target_->password) != std::string_view::npos;
+  if (!tells_password) what += ": " + std::string(FirstLine(message));
+  // The one variable that libpq reads whatever it is given.
+  if (message.find("service") != std::string_view::npos) {
+    what += "; remove PGSERVICE from the environment";
+  }
+  failure.error = StoreError(*target_, what);
+  return failure;
+}
+
+void PostgresConnection::Run(const PostgresStatement& statement, TimePoint deadline,
+                             ReplyCallback done) {
+  on_reply_ = std::move(done);
+  result_.reset();
+  if (!Send(statement) || PQflush(connection_.get()) < 0) {
+    FailSoon(&PostgresConnection::FailRun, Lost());
+    return;
+  }
+  ArmDeadline(deadline, &PostgresConnection::FailRun);
+  // If not all could be sent at once, the socket's being writable comes next.
+  Watch(EPOLLIN | EPOLLOUT, &PostgresConnection::Advance);
+}
+
+bool PostgresConnection::Send(const PostgresStatement& statement) {
+  if (statement.is_script) return PQsendQuery(connection_.get(), statement.sql.c_str()) == 1;
+  std::vector<Oid> types;
+  std::vector<const char*> values;
+  std::vector<int> lengths;
+  for (const PostgresStatement::Parameter& parameter : statement.parameters) {
+    types.push_back(parameter.type);
+    values.push_back(parameter.bytes ? parameter.bytes->data() : nullptr);
+    lengths.push_back(parameter.bytes ? static_cast<int>(parameter.bytes->size()) : 0);
+  }
+  const std::vector<int> formats(values.size(), 1);
+  // No prepared statements: they would tie a statement to its connection, which poolers between us
+  // and the server do not keep.
+  return PQsendQueryParams(connection_.get(), statement.sql.c_str(),
+                           static_cast<int>(values.size()), types.data(), values.data(),
+                           lengths.data(), formats.data(), 1) == 1;
+}
+
+void PostgresConnection::Advance() {
+  // Reads while it writes: else both sides could wait for the other to empty its buffers.
+  const bool read = PQconsumeInput(connection_.get()) == 1;
+  const int unsent = PQflush(connection_.get());
+  if (!read || unsent < 0) {
+    EndRun(Lost());
+    return;
+  }
+  while (PQisBusy(connection_.get()) == 0) {
+    PostgresResult result(PQgetResult(connection_.get()));
+    if (!result) {
+      EndRun(std::move(result_));
+      return;
+    }
+    if (!result_ || !IsError(result_.get())) result_ = std::move(result);
+  }
+  Watch(unsent == 1 ? EPOLLIN | EPOLLOUT : EPOLLIN, &PostgresConnection::Advance);
+}
+
+void PostgresConnection::EndRun(PostgresReply reply) {
+  Unwatch();
+  loop_->CancelTimer(timer_);
+  if (const auto* result = std::get_if<PostgresResult>(&reply)) {
+    if (!*result) {
+      reply = Lost();
+    } else if (IsError(result->get())) {
+      PostgresFailure failure = FailureOfResult(*target_, result->get());
+      // libpq's own words for a connection that broke.
+      if (failure.sqlstate.empty()) failure = Lost();
+      reply = std::move(failure);
+    }
+  }
+  const ReplyCallback done = std::move(on_reply_);
+  done(std::move(reply));
+}
+
+PostgresFailure PostgresConnection::Lost() const {
+  PostgresFailure failure;
+  failure.error = StoreError(*target_, "the connection was lost");
+  failure.connection_lost = true;
+  return failure;
+}
+
+bool PostgresConnection::usable() const {
+  return connection_ && PQstatus(connection_.get()) == CONNECTION_OK &&
+         PQtransactionStatus(connection_.get()) == PQTRANS_IDLE;
+}
+
+bool PostgresConnection::CheckAlive() {
+  pollfd readable{.fd = PQsocket(connection_.get()), .events = POLLIN, .revents = 0};
+  // More than one round: a last message may come before the end.
+  while (usable() && poll(&readable, 1, 0) > 0) {
+    if (PQconsumeInput(connection_.get()) == 0) return false;
+  }
+  return usable();
+}
+
+void PostgresConnection::Watch(std::uint32_t events, void (PostgresConnection::*on_ready)()) {
+  const int socket = PQsocket(connection_.get());
+  if (socket < 0) return;  // the deadline ends it
+  watched_ = socket;
+  loop_->Watch(socket, events, [this, on_ready](std::uint32_t /*events*/) { (this->*on_ready)(); });
+}
+
+void PostgresConnection::Unwatch() {
+  if (watched_ >= 0) loop_->Unwatch(watched_);
+  watched_ = -1;
+}
+
+void PostgresConnection::ArmDeadline(TimePoint deadline,
+                                     void (PostgresConnection::*fail)(PostgresFailure)) {
+  timer_ = loop_->RunAt(deadline, [this, fail] {
+    PostgresFailure failure;
+    failure.error = StoreError(*target_, "no answer before the deadline");
+    failure.timed_out = true;
+    failure.connection_lost = true;
+    (this->*fail)(std::move(failure));
+  });
+}
+
+void PostgresConnection::FailSoon(void (PostgresConnection::*fail)(PostgresFailure),
+                                  PostgresFailure failure) {
+  timer_ = loop_->RunAt(loop_->Now(), [this, fail, failure = std::move(failure)]() mutable {
+    (this->*fail)(std::move(failure));
+  });
+}
+
+}  // namespace postgen

@@ -1,0 +1,108 @@
+// Connections to one PostgreSQL database, and the statements that wait for one.
+#ifndef POSTGEN_SRC_STORE_POSTGRES_POOL_H_
+#define POSTGEN_SRC_STORE_POSTGRES_POOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/event_loop.h"
+#include "runtime/random.h"
+#include "store/postgres_connection.h"
+
+namespace postgen {
+
+struct PostgresPoolSize {
+  std::size_t min = 10;  // kept open once they were needed
+  std::size_t max = 50;
+};
+
+// Connections are opened when statements wait, up to `min` side by side and from there one by one;
+// those above `min` are closed when they have been idle for a while, all of them at the end of
+// their life. A statement waits for a connection until its deadline.
+//
+// Used on the loop's thread only.
+class PostgresPool {
+ public:
+  using Callback = PostgresConnection::ReplyCallback;
+
+  // REQUIRES: `loop` outlives the pool.
+  PostgresPool(PostgresTarget target, PostgresPoolSize size, EventLoop* loop);
+  // Closes the connections; what was asked for does not call back.
+  ~PostgresPool();
+  PostgresPool(const PostgresPool&) = delete;
+  PostgresPool& operator=(const PostgresPool&) = delete;
+
+  // Runs one statement on some connection and calls back later, once. After a failure that another
+  // connection may not have, runs it once more: REQUIRES: running it twice does what running it
+  // once does.
+  void Run(PostgresStatement statement, TimePoint deadline, Callback done);
+
+  const PostgresTarget& target() const { return target_; }
+
+ private:
+  struct Job {
+    PostgresStatement statement;
+    TimePoint deadline;
+    Callback done;
+    TimerId timer = 0;  // while it waits
+    bool retried = false;
+  };
+  struct Member {
+    std::unique_ptr<PostgresConnection> connection;
+    TimePoint retire_at;  // the end of its life
+    TimePoint idle_since;
+  };
+  using JobId = std::uint64_t;
+
+  void Enqueue(JobId id, Job job);
+  void Dispatch();
+  std::optional<Member> TakeIdle();
+  void Start(Member member, JobId id, Job job);
+  void OnReply(std::uint64_t running_id, PostgresReply reply);
+  void GiveBack(Member member);
+
+  void ConnectIfNeeded();
+  bool MayConnect() const;
+  void Connect();
+  void OnConnected(std::uint64_t connecting_id, std::optional<PostgresFailure> failure);
+  void OnConnectFailed(const PostgresFailure& failure);
+  // Takes out what waits and is not to be tried with another connection.
+  std::vector<Callback> TakeFailed(const PostgresFailure& failure);
+
+  void SweepLater();
+  void Sweep();
+  Duration Jittered(Duration duration);
+  std::size_t open() const { return idle_.size() + running_.size() + connecting_.size(); }
+
+  struct Running {
+    Member member;
+    JobId job_id;
+    Job job;
+  };
+
+  const PostgresTarget target_;
+  const PostgresPoolSize size_;
+  EventLoop* const loop_;
+  Rng rng_{RandomSeed()};
+
+  std::uint64_t next_id_ = 1;
+  std::map<JobId, Job> waiting_;  // in the order of their arrival
+  std::vector<Member> idle_;      // the last used at the end
+  std::map<std::uint64_t, Running> running_;
+  std::map<std::uint64_t, std::unique_ptr<PostgresConnection>> connecting_;
+
+  int failures_ = 0;  // to connect, since the last success
+  TimePoint connect_not_before_ = TimePoint::min();
+  TimerId connect_timer_ = 0;
+  TimerId sweep_timer_ = 0;
+};
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_STORE_POSTGRES_POOL_H_

@@ -1,0 +1,89 @@
+// Thin ownership over SQLite: opening a file with the checks that keep other people's files whole,
+// and statements. Not thread-safe; used on the store thread.
+#ifndef POSTGEN_SRC_STORE_SQLITE_FILE_H_
+#define POSTGEN_SRC_STORE_SQLITE_FILE_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <sqlite3.h>
+
+#include "postgen/error.h"
+#include "store/schema.h"
+
+namespace postgen {
+
+enum class SqliteUse {
+  kReadProfiles,  // nothing is created or changed
+  kStorePosts,    // the file and its tables are created where they are missing
+};
+
+// One open file. Errors are kStore and name the file; a file locked by another process is kBusy,
+// which callers try again.
+class SqliteFile {
+ public:
+  // Refuses, and leaves as they are, files that are no database, are damaged, or belong to another
+  // program.
+  static Result<std::unique_ptr<SqliteFile>> Open(const std::string& path, SqliteUse use);
+
+  // Runs statements that return nothing.
+  Status Execute(const std::string& sql);
+  // Empty: there is no such table.
+  Result<ColumnNames> Columns(std::string_view table);
+  // What opening created, a line for each.
+  const std::vector<std::string>& created() const { return created_; }
+  bool InTransaction() const { return sqlite3_get_autocommit(database_.get()) == 0; }
+  // Rows that the last INSERT wrote.
+  int changes() const { return sqlite3_changes(database_.get()); }
+
+ private:
+  friend class SqliteStatement;
+  struct Closer {
+    void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+  };
+
+  explicit SqliteFile(std::string path) : path_(std::move(path)) {}
+  Status Connect(SqliteUse use);
+  Status RefuseForeign(SqliteUse use);
+  Status RefuseDamaged();
+  Status CreateMissingTables();
+  Result<std::int64_t> QueryInteger(const std::string& sql);
+  Error FailureOf(int code) const;
+
+  const std::string path_;
+  std::unique_ptr<sqlite3, Closer> database_;
+  std::vector<std::string> created_;
+};
+
+// One prepared statement. REQUIRES: its file outlives it.
+class SqliteStatement {
+ public:
+  static Result<SqliteStatement> Prepare(SqliteFile* file, const std::string& sql);
+
+  // Starts over with these values for the statement's parameters, which are borrowed until the next
+  // Bind.
+  Status Bind(std::span<const SqlValue> values);
+  // True: there is a row to read.
+  Result<bool> Step();
+  // Of the current row; texts are borrowed until the next Step or Bind.
+  SqlValue Column(int index, SqlKind kind) const;
+
+ private:
+  struct Finalizer {
+    void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+  };
+
+  SqliteStatement(SqliteFile* file, sqlite3_stmt* statement) : file_(file), statement_(statement) {}
+
+  SqliteFile* file_;
+  std::unique_ptr<sqlite3_stmt, Finalizer> statement_;
+};
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_STORE_SQLITE_FILE_H_

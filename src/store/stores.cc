@@ -1,0 +1,94 @@
+#include "store/stores.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <utility>
+
+#include "store/postgres_stores.h"
+#include "store/profile_cache.h"
+#include "store/profile_file.h"
+#include "store/sqlite_stores.h"
+#include "store/store_url.h"
+
+namespace postgen {
+namespace {
+
+using Kind = StoreLocation::Kind;
+
+PostgresPoolSize PoolSize(const StoreOptions& options) {
+  PostgresPoolSize size;
+  size.max = static_cast<std::size_t>(std::max<std::int64_t>(options.pool_max, 1));
+  size.min =
+      std::min(size.max, static_cast<std::size_t>(std::max<std::int64_t>(options.pool_min, 0)));
+  return size;
+}
+
+// What stores of one place share; null where the place is of another kind.
+struct Place {
+  std::shared_ptr<PostgresPool> pool;
+  std::shared_ptr<SqliteDatabase> database;
+};
+
+Place OpenPlace(const StoreLocation& location, SqliteUse use, const StoreOptions& options,
+                EventLoop* loop) {
+  Place place;
+  if (location.kind == Kind::kPostgres) {
+    place.pool = std::make_shared<PostgresPool>(location.postgres, PoolSize(options), loop);
+  } else if (location.kind == Kind::kSqlite) {
+    place.database = std::make_shared<SqliteDatabase>(location.path, use);
+  }
+  return place;
+}
+
+std::unique_ptr<PostStore> NewPosts(const StoreLocation& location, const Place& place,
+                                    EventLoop* loop) {
+  switch (location.kind) {
+    case Kind::kMemory: return NewMemoryPostStore();
+    case Kind::kSqlite: return NewSqlitePostStore(place.database, loop);
+    case Kind::kPostgres: return NewPostgresPostStore(place.pool, loop);
+    case Kind::kNone:
+    case Kind::kFile: break;
+  }
+  return nullptr;
+}
+
+Result<std::unique_ptr<ProfileStore>> NewProfiles(const StoreLocation& location, const Place& place,
+                                                  EventLoop* loop) {
+  switch (location.kind) {
+    case Kind::kMemory: return NewMemoryProfileStore({});
+    case Kind::kSqlite: return NewSqliteProfileStore(place.database, loop);
+    case Kind::kPostgres: return NewPostgresProfileStore(place.pool, loop);
+    case Kind::kFile: return NewProfileFile(location.path, loop);
+    case Kind::kNone: break;
+  }
+  return std::unique_ptr<ProfileStore>();
+}
+
+}  // namespace
+
+Result<Stores> OpenStores(const StoreOptions& store, const ProfileOptions& profiles,
+                          EventLoop* loop) {
+  const auto posts_at = ParseStoreUrl(store.url, "store.url");
+  if (!posts_at.ok()) return posts_at.error();
+  const auto profiles_at =
+      profiles.url.empty() ? posts_at : ParseStoreUrl(profiles.url, "profiles.url");
+  if (!profiles_at.ok()) return profiles_at.error();
+
+  const Place posts_place = OpenPlace(*posts_at, SqliteUse::kStorePosts, store, loop);
+  const Place profiles_place = *profiles_at == *posts_at
+                                   ? posts_place
+                                   : OpenPlace(*profiles_at, SqliteUse::kReadProfiles, store, loop);
+  auto found = NewProfiles(*profiles_at, profiles_place, loop);
+  if (!found.ok()) return std::move(found).error();
+
+  Stores stores;
+  stores.posts = NewPosts(*posts_at, posts_place, loop);
+  if (*found) {
+    stores.profiles =
+        NewProfileCache(*std::move(found), std::chrono::seconds(profiles.ttl_s), loop);
+  }
+  return stores;
+}
+
+}  // namespace postgen
