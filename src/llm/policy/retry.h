@@ -25,8 +25,9 @@ struct RetryOptions {
 // One attempt that failed.
 struct AttemptFailure {
   Code code = Code::kInternal;
-  std::optional<bool> should_retry;     // the server's or the client's own verdict, over the table
-  std::optional<Duration> retry_after;  // the server's wish
+  std::optional<bool> should_retry =
+      {};  // the server's or the client's own verdict, over the table
+  std::optional<Duration> retry_after = {};  // the server's wish
   // A connection that had been idle broke before any byte of a reply: the server had closed it,
   // which says nothing about the server's health.
   bool stale_connection = false;

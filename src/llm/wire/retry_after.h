@@ -12,11 +12,11 @@ namespace postgen {
 
 // Values of the reply's headers; empty: not there.
 struct RetryHeaders {
-  std::string_view retry_after_ms;       // retry-after-ms
-  std::string_view x_ms_retry_after_ms;  // x-ms-retry-after-ms (Azure)
-  std::string_view retry_after;          // seconds, whole or not, or an HTTP date
-  std::string_view should_retry;         // x-should-retry
-  std::string_view date;                 // the server's clock, for a date in retry_after
+  std::string_view retry_after_ms = {};       // retry-after-ms
+  std::string_view x_ms_retry_after_ms = {};  // x-ms-retry-after-ms (Azure)
+  std::string_view retry_after = {};          // seconds, whole or not, or an HTTP date
+  std::string_view should_retry = {};         // x-should-retry
+  std::string_view date = {};                 // the server's clock, for a date in retry_after
 };
 
 // The first wish that can be read, in the order of the fields; always positive. Nonsense (negative,
