@@ -85,12 +85,12 @@ def write_post(request: Mapping[str, Any], server: Server, database: Path) -> Ap
     profile = _read_profile(request, database)
     watch.lap("2_model_selection_db")
 
-    main = _call(server, _main_prompt(request, profile))
+    main = call(server, _main_prompt(request, profile))
     watch.lap("3_gpt_generation")
 
     reference = main.text[:_REFERENCE_CHARACTERS]
     versions = [
-        _call(server, _version_prompt(request, profile, angle, reference)) for angle in ANGLES
+        call(server, _version_prompt(request, profile, angle, reference)) for angle in ANGLES
     ]
     chosen = random.randrange(len(versions))
     watch.lap("4_alternative_versions")
@@ -120,7 +120,7 @@ class _StopWatch:
         return self._laps | {"total_time": (self._last - self._started) * 1000}
 
 
-def _call(server: Server, prompt: str) -> Reply:
+def call(server: Server, prompt: str) -> Reply:
     url = urlsplit(server.base_url)
     connection: http.client.HTTPConnection
     if url.scheme == "https":
