@@ -88,10 +88,11 @@ std::string ObjectionToText(std::string_view base_url) {
     return "has a space, a control or a non-ASCII character; write international host names in "
            "their xn-- form";
   }
-  const std::string lower = Lower(base_url.substr(0, 8));
-  if (lower.rfind("https://", 0) != 0 && lower.rfind("http://", 0) != 0) {
-    return "must begin with https:// or http://";
-  }
+  const std::size_t host = base_url.find("://") + 3;
+  const std::string scheme = Lower(base_url.substr(0, host));
+  if (scheme != "https://" && scheme != "http://") return "must begin with https:// or http://";
+  // libcurl would take the path's first segment for the host.
+  if (base_url.substr(host, 1) == "/") return "has no host";
   if (base_url.find_first_of("?#") != std::string_view::npos) {
     return "must not have a query or fragment; queries go into llm.query";
   }
