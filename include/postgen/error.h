@@ -4,9 +4,11 @@
 //
 //   postgen::Result<postgen::PostResult> post = generator->Generate(request);
 //   if (!post.ok()) {
-//     if (post.error().code == postgen::Code::kRateLimited)
-//     RetryLater(post.error().details.retry_after_ms); std::cerr << post.error().message << '\n';
-//     // never contains a key, a password or a prompt
+//     // The message never contains a key, a password or a prompt.
+//     std::cerr << post.error().message << '\n';
+//     if (post.error().code == postgen::Code::kRateLimited) {
+//       RetryLater(post.error().details.retry_after_ms);
+//     }
 //   }
 //
 // Thread safety: plain values; distinct objects may be used from distinct threads.
@@ -97,10 +99,11 @@ struct Error {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value)
-      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
-  Result(Error error)
-      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  // Implicit, so that a function may return its value or its error as they are.
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }

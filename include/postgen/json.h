@@ -19,16 +19,18 @@
 namespace postgen {
 
 // Tolerant, as the app's callers need it: decimal strings and integral floats serve as integers,
-// numbers as string ids, null is absent, unknown fields are ignored; one within edit distance 2 of
-// a known field adds a warning. Fails with Code::kInvalidRequest naming the field and the bound
-// (body 1 MiB, strings 64 KiB, ...).
+// integers as string ids, null is absent, and so is an empty optional text; of duplicate fields the
+// last one counts. Booleans are JSON's own and nothing else serves as one. Unknown fields are
+// ignored; one within edit distance 2 of a known field adds a warning. Fails with
+// Code::kInvalidRequest naming the field and the bound (body 1 MiB, strings 64 KiB, nesting 64,
+// ...), never the value.
 POSTGEN_EXPORT Result<PostRequest> ParseRequest(std::string_view json);
 
 // The bounds of ParseRequest for a request built in C++.
 POSTGEN_EXPORT Status ValidateRequest(const PostRequest& request);
 
-// Strict: an unknown key is Code::kInvalidConfig naming it and the nearest known one. Checks every
-// bound.
+// Strict: an unknown key is Code::kInvalidConfig naming it and the nearest known one. Options are
+// nested as in options.h; null is absent. Checks every bound.
 POSTGEN_EXPORT Result<Options> ParseOptions(std::string_view json);
 
 // The bounds of ParseOptions for options built in C++; trims the API key.
@@ -47,8 +49,10 @@ POSTGEN_EXPORT std::string EventToJson(const QueuedEvent& event);
 POSTGEN_EXPORT std::string DiagnosesToJson(const std::vector<Diagnosis>& diagnoses);
 
 // What the documents may hold: {"request": [{"name", "type", "default", "doc"}, ...], "options":
-// [...], "codes": [{"name", "number", "http_status"}, ...]}. Doors build their flags, names and
-// tables from it.
+// [...], "codes": [{"name", "number", "http_status"}, ...]}. Types are string, int, number, bool,
+// enum (with "values"), strings (an array of them), object, and json (an array or object that
+// passes through unread); "min" and "max" bound a number, or a string's characters. Names of
+// options are dotted. Doors build their flags, names and tables from it.
 POSTGEN_EXPORT std::string SchemaJson();
 
 // The built-in price table: {"as_of": "2026-11-01", "unit": "USD per 1M tokens",

@@ -56,8 +56,8 @@ struct LlmOptions {
   std::int64_t first_token_timeout_ms = 30000;  // streams only
   std::int64_t idle_timeout_ms = 15000;         // between two payload events of a stream
   std::int64_t attempt_timeout_ms = 60000;
-  std::int64_t max_attempts = 4;                   // tries for one version
-  std::int64_t max_reply_bytes = 8 * 1024 * 1024;  // of one reply, wire bytes
+  std::int64_t max_attempts = 4;                     // tries for one version
+  std::int64_t max_reply_bytes = 8LL * 1024 * 1024;  // of one reply, wire bytes
 
   OnFailure on_failure = OnFailure::kError;
   std::map<std::string, ModelPrice> prices;  // over the built-in table
@@ -70,7 +70,7 @@ struct PromptOptions {
 struct CacheOptions {
   std::string url = "memory:";  // memory: | none:
   std::int64_t ttl_s = 3600;    // 0: off
-  std::int64_t max_bytes = 64 * 1024 * 1024;
+  std::int64_t max_bytes = 64LL * 1024 * 1024;
   std::string scope;  // empty: fingerprint of the API key
 };
 

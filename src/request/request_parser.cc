@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <numeric>
 #include <optional>
@@ -130,6 +131,7 @@ Status ReadProfile(const JsonValue& value, PostRequest* out) {
 }
 
 Result<PostRequest> ParseRequest(std::string_view json) {
+  const auto started_at = std::chrono::steady_clock::now();
   Result<JsonValue::Object> object = ParseBody(json, "request", Code::kInvalidRequest);
   if (!object.ok()) return std::move(object).error();
 
@@ -143,6 +145,9 @@ Result<PostRequest> ParseRequest(std::string_view json) {
   }
   WarnOfTypos(unknown, &request.warnings);
   WarnOfFetching(request, &request.warnings);
+  const std::chrono::duration<double, std::milli> elapsed =
+      std::chrono::steady_clock::now() - started_at;
+  request.parse_ms = elapsed.count();
   return request;
 }
 
