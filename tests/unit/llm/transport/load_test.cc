@@ -98,9 +98,8 @@ TEST_CASE("calls cancelled by the hundred at every stage leave nothing behind") 
     CHECK(recorders[n].body.size() == 80);
   }
   CHECK(client.Fetch()->code() == Code::kOk);
-  client.Run([&] {
-    for (std::size_t n = 0; n < kCalls; ++n) CHECK(recorders[n].ends == (n % 6 == 0 ? 1 : 0));
-  });
+  client.Destroy();  // some of those that end themselves may not have come so far
+  for (std::size_t n = 0; n < kCalls; ++n) CHECK(recorders[n].ends == (n % 6 == 0 ? 1 : 0));
 }
 
 }  // namespace
