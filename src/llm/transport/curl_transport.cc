@@ -1,4 +1,5 @@
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <limits>
 #include <memory>
@@ -55,7 +57,13 @@ struct ShareDeleter {
   void operator()(CURLSH* share) const { curl_share_cleanup(share); }
 };
 struct SlistDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  // One of the headers holds the key.
+  void operator()(curl_slist* list) const {
+    for (curl_slist* line = list; line != nullptr; line = line->next) {
+      explicit_bzero(line->data, std::strlen(line->data));
+    }
+    curl_slist_free_all(list);
+  }
 };
 struct UrlDeleter {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
@@ -138,10 +146,10 @@ bool Append(Slist* list, const char* line) {
 }
 
 // libcurl's notation: "name:" would remove a header, an empty one is "name;".
-std::string HeaderLine(const std::string& header) {
-  const std::size_t colon = header.find(':');
-  if (header.find_first_not_of(" \t", colon + 1) != std::string::npos) return header;
-  return header.substr(0, colon) + ";";
+bool AppendHeader(Slist* list, const std::string& header, std::size_t colon) {
+  const bool has_value = header.find_first_not_of(" \t", colon + 1) != std::string::npos;
+  if (has_value) return Append(list, header.c_str());
+  return Append(list, (header.substr(0, colon) + ";").c_str());
 }
 
 Result<Slist> MakeHeaders(const std::vector<std::string>& headers) {
@@ -155,7 +163,7 @@ Result<Slist> MakeHeaders(const std::vector<std::string>& headers) {
       return Error(Code::kInvalidConfig, "llm.headers has an entry that is no HTTP header",
                    "llm.headers");
     }
-    ok = ok && Append(&list, HeaderLine(header).c_str());
+    ok = ok && AppendHeader(&list, header, colon);
   }
   if (!ok) return Error(Code::kNomem, "out of memory while preparing llm.headers");
   return list;
@@ -672,6 +680,9 @@ Result<std::unique_ptr<HttpTransport>> NewCurlTransport(HttpEndpoint endpoint, E
   Result<Origin> origin = ParseOrigin(endpoint.url);
   if (!origin.ok()) return std::move(origin).error();
   Result<Slist> headers = MakeHeaders(endpoint.headers);
+  // From here on the key is in the list alone.
+  for (std::string& header : endpoint.headers) explicit_bzero(header.data(), header.size());
+  endpoint.headers.clear();
   if (!headers.ok()) return std::move(headers).error();
   auto transport = std::make_unique<CurlTransport>(std::move(endpoint), std::move(origin).value(),
                                                    std::move(headers).value(), loop);

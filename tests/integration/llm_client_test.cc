@@ -1,0 +1,282 @@
+// The built-in client over real sockets: what virtual time cannot show.
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "llm/clients.h"
+#include "postgen/llm_client.h"
+#include "runtime/event_loop.h"
+#include "support/notification.h"
+#include "support/raw_server.h"
+
+namespace postgen {
+namespace {
+
+using testing::Chunk;
+using testing::Gate;
+using testing::Notification;
+using testing::RawConnection;
+using testing::RawServer;
+using testing::RefusingPort;
+using testing::Reply;
+
+constexpr std::string_view kKey = "sk-canary-7f3a9c";
+constexpr std::string_view kStreamHead =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+    "x-request-id: req-1\r\nTransfer-Encoding: chunked\r\n\r\n";
+constexpr std::string_view kWhole =
+    R"({"choices":[{"index":0,"message":{"content":"好"},"finish_reason":"stop"}]})";
+const std::string kEndOfStream =
+    Chunk("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n") +
+    Chunk("data: [DONE]\n\n") + Chunk("");
+
+std::string Delta(std::string_view text) {
+  return Chunk(R"(data: {"choices":[{"index":0,"delta":{"content":")" + std::string(text) +
+               "\"}}]}\n\n");
+}
+
+// One call; what it heard may be read after Wait().
+struct Heard {
+  Notification first_text;
+  Notification done;
+  std::string text;
+  LlmReply reply;
+
+  LlmReply Wait() {
+    done.Wait();
+    return reply;
+  }
+};
+
+class Client {
+ public:
+  explicit Client(const std::string& base_url, LlmOptions options = {}) {
+    options.base_url = base_url;
+    options.api_key = kKey;
+    Result<std::unique_ptr<LlmClient>> client = NewOpenAiClient(options, &loop_);
+    REQUIRE(client.ok());
+    client_ = *std::move(client);
+  }
+  ~Client() { loop_.Stop(); }
+
+  std::shared_ptr<Heard> Start(bool stream, CancelToken cancel = {}) {
+    LlmRequest request;
+    request.model = "gpt-4o-mini";
+    request.messages = {{Role::kUser, "台積電 secret-prompt"}};
+    request.stream = stream;
+    auto heard = std::make_shared<Heard>();
+    LlmSink sink;
+    if (stream) {
+      sink.on_text = [heard](std::string_view text) {
+        heard->text += text;
+        heard->first_text.Notify();
+      };
+    }
+    sink.on_done = [heard](LlmReply reply) {
+      heard->reply = std::move(reply);
+      heard->done.Notify();
+    };
+    client_->Complete(std::move(request), std::move(cancel), std::move(sink));
+    return heard;
+  }
+
+  LlmClient* operator->() { return client_.get(); }
+
+ private:
+  EventLoop loop_{"test-reactor"};
+  std::unique_ptr<LlmClient> client_;
+};
+
+// Serves every request of a connection with the same bytes.
+RawServer::Script Always(std::string bytes) {
+  return [bytes = std::move(bytes)](RawConnection& peer) {
+    while (peer.ReadRequest()) peer.Send(bytes);
+  };
+}
+
+TEST_CASE("text arrives while the reply is still being written") {
+  Gate rest;
+  RawServer server([&rest](RawConnection& peer) {
+    while (peer.ReadRequest()) {
+      peer.Send(std::string(kStreamHead) + Delta("台積"));
+      if (!peer.Wait(&rest)) return;
+      peer.Send(Delta("電") + kEndOfStream);
+    }
+  });
+  Client client(server.Url("/v1"));
+  const auto heard = client.Start(/*stream=*/true);
+  heard->first_text.Wait();
+  rest.Open();
+  const LlmReply reply = heard->Wait();
+  CHECK(reply.ok());
+  CHECK(reply.text == "台積電");
+  CHECK(heard->text == reply.text);
+  CHECK(reply.request_id == "req-1");
+  CHECK(reply.ttft_ms.has_value());
+}
+
+TEST_CASE("requests carry the key once, and calls share a connection") {
+  RawServer server(Always(std::string(kStreamHead) + Delta("好") + kEndOfStream));
+  LlmOptions options;
+  options.query = {{"api-version", "2024-10-21"}};
+  Client client(server.Url("/v1/"), options);
+  for (int i = 0; i < 3; ++i) CHECK(client.Start(/*stream=*/true)->Wait().ok());
+  CHECK(server.connections() == 1);
+  for (const std::string& request : server.requests()) {
+    CHECK(request.rfind("POST /v1/chat/completions?api-version=2024-10-21 HTTP/1.1\r\n", 0) == 0);
+    const std::size_t key = request.find("Authorization: Bearer " + std::string(kKey) + "\r\n");
+    CHECK(key != std::string::npos);
+    CHECK(request.find(kKey, key + 30) == std::string::npos);
+    CHECK(request.find("secret-prompt") != std::string::npos);
+  }
+}
+
+TEST_CASE("a redirect is refused, and nobody else hears of it") {
+  RawServer other(Always(Reply(200, "Content-Type: application/json\r\n", kWhole)));
+  for (const int status : {301, 302, 303, 307, 308}) {
+    CAPTURE(status);
+    RawServer server(Always(Reply(status, "Location: " + other.Url("/v1") + "\r\n", "")));
+    Client client(server.Url("/v1"));
+    const LlmReply reply = client.Start(/*stream=*/false)->Wait();
+    REQUIRE_FALSE(reply.ok());
+    CHECK(reply.error->code == Code::kRefused);
+  }
+  CHECK(other.connections() == 0);
+}
+
+TEST_CASE("a server in trouble is asked again") {
+  RawServer server([](RawConnection& peer) {
+    for (int i = 0; peer.ReadRequest(); ++i) {
+      peer.Send(i == 0 ? Reply(429, "retry-after-ms: 1\r\n", "{}")
+                       : Reply(200, "Content-Type: application/json\r\n", kWhole));
+    }
+  });
+  Client client(server.Url("/v1"));
+  const LlmReply reply = client.Start(/*stream=*/false)->Wait();
+  CHECK(reply.ok());
+  CHECK(reply.attempts == 2);
+}
+
+TEST_CASE("a connection that the server closed while idle does not fail a call") {
+  RawServer server([](RawConnection& peer) {
+    if (peer.ReadRequest()) peer.Send(Reply(200, "Content-Type: application/json\r\n", kWhole));
+  });
+  LlmOptions options;
+  options.max_attempts = 1;
+  Client client(server.Url("/v1"), options);
+  for (int i = 0; i < 5; ++i) CHECK(client.Start(/*stream=*/false)->Wait().ok());
+  CHECK(server.connections() == 5);
+}
+
+TEST_CASE("no server: an error that names the host and no secret") {
+  RefusingPort port;
+  LlmOptions options;
+  options.max_attempts = 2;
+  Client client("http://127.0.0.1:" + std::to_string(port.port()), options);
+  const LlmReply reply = client.Start(/*stream=*/false)->Wait();
+  REQUIRE_FALSE(reply.ok());
+  CHECK(reply.error->code == Code::kConnect);
+  CHECK(reply.attempts == 2);
+  CHECK(reply.error->message.find("127.0.0.1") != std::string::npos);
+}
+
+TEST_CASE("neither key nor prompt comes back in an error, even if the server echoes them") {
+  const std::string echo = std::string(kKey) + " secret-prompt";
+  for (const int status : {400, 401, 429, 500}) {
+    CAPTURE(status);
+    RawServer server(Always(Reply(status, "",
+                                  R"({"error":{"message":")" + echo + R"(","code":")" + echo +
+                                      R"(","type":")" + echo + "\"}}")));
+    LlmOptions options;
+    options.max_attempts = 1;
+    Client client(server.Url("/v1"), options);
+    const LlmReply reply = client.Start(/*stream=*/false)->Wait();
+    REQUIRE_FALSE(reply.ok());
+    const Error& error = *reply.error;
+    for (const std::string& text :
+         {error.message, error.details.provider_code, error.details.field, reply.text}) {
+      CHECK(text.find("canary") == std::string::npos);
+      CHECK(text.find("secret") == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("a cancelled call closes its connection") {
+  Notification closed;
+  RawServer server([&closed](RawConnection& peer) {
+    if (!peer.ReadRequest()) return;
+    peer.Send(std::string(kStreamHead) + Delta("半"));
+    if (peer.WaitForClose()) closed.Notify();
+  });
+  Client client(server.Url("/v1"));
+  CancelSource source;
+  const auto heard = client.Start(/*stream=*/true, source.get_token());
+  heard->first_text.Wait();
+  source.request_stop();
+  const LlmReply reply = heard->Wait();
+  REQUIRE_FALSE(reply.ok());
+  CHECK(reply.error->code == Code::kCancelled);
+  CHECK(reply.text == "半");
+  closed.Wait();
+}
+
+TEST_CASE("many callers on many threads, some of them changing their minds") {
+  RawServer server(Always(std::string(kStreamHead) + Delta("好") + kEndOfStream));
+  LlmOptions options;
+  options.max_in_flight = 8;
+  Client client(server.Url("/v1"), options);
+  constexpr int kThreads = 4;
+  constexpr int kCalls = 50;
+  std::vector<std::vector<std::shared_ptr<Heard>>> calls(kThreads);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&client, &mine = calls[static_cast<std::size_t>(t)]] {
+      for (int i = 0; i < kCalls; ++i) {
+        CancelSource source;
+        mine.push_back(client.Start(/*stream=*/i % 2 == 0, source.get_token()));
+        if (i % 5 == 0) source.request_stop();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  int good = 0;
+  for (const auto& mine : calls) {
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+      const LlmReply reply = mine[i]->Wait();
+      if (reply.ok()) {
+        ++good;
+        CHECK(reply.text == "好");
+      } else {
+        CHECK(reply.error->code == Code::kCancelled);
+        CHECK(i % 5 == 0);
+      }
+    }
+  }
+  CHECK(good >= kThreads * kCalls * 4 / 5);
+  CHECK(server.connections() <= kThreads * kCalls);
+}
+
+TEST_CASE("the check: a key that is taken, and one that is not") {
+  for (const auto& [status, code] : {std::pair(400, Code::kOk), std::pair(401, Code::kAuth)}) {
+    RawServer server(Always(Reply(status, "", "{}")));
+    Client client(server.Url("/v1"));
+    Notification done;
+    Code heard = Code::kInternal;
+    client->Check(TimePoint::max(), [&](Status result) {
+      heard = result.ok() ? Code::kOk : result.error().code;
+      done.Notify();
+    });
+    done.Wait();
+    CHECK(heard == code);
+  }
+}
+
+}  // namespace
+}  // namespace postgen
