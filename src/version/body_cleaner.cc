@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace postgen {
 namespace {
@@ -74,14 +75,9 @@ void BodyCleaner::End(std::string* out) { EndLine(out); }
 void BodyCleaner::ReadLineHead(bool complete, std::string* out) {
   if (head_.empty() || (!complete && IsUndecided(head_))) return;
   if (complete && (IsFenceLine(head_) || IsMarkLine(WithoutSpacesAtEnd(head_)))) return;
-  const std::string head = std::move(head_);
-  StartText(std::string_view(head).substr(LineMarkSize(head)), out);
-}
-
-void BodyCleaner::StartText(std::string_view text, std::string* out) {
+  const std::string head = std::exchange(head_, {});
   in_head_ = false;
-  head_.clear();
-  for (const char c : text) PushInLine(c, out);
+  for (const char c : std::string_view(head).substr(LineMarkSize(head))) PushInLine(c, out);
 }
 
 void BodyCleaner::EndLine(std::string* out) {

@@ -24,7 +24,6 @@ class BodyCleaner {
  private:
   void PushInLine(char c, std::string* out);
   void ReadLineHead(bool complete, std::string* out);
-  void StartText(std::string_view text, std::string* out);
   void EndLine(std::string* out);
   void WriteMarks(std::string* out);
   void Write(char c, std::string* out);

@@ -42,7 +42,7 @@ bool Encloses(const Pair& pair, std::string_view text) {
 
 }  // namespace
 
-std::string_view Trim(std::string_view text) {
+std::string_view TrimSpaces(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(kSpaces);
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
@@ -51,24 +51,24 @@ std::string_view Trim(std::string_view text) {
 bool StartsWithBracket(std::string_view text) { return OpeningPair(text) != nullptr; }
 
 std::string_view StripLooseCloser(std::string_view text) {
-  text = Trim(text);
+  text = TrimSpaces(text);
   for (const Pair& pair : kPairs) {
     if (pair.open != pair.close && text.ends_with(pair.close) &&
         text.find(pair.open) == std::string_view::npos) {
       text.remove_suffix(pair.close.size());
-      return Trim(text);
+      return TrimSpaces(text);
     }
   }
   return text;
 }
 
 std::string_view StripBrackets(std::string_view text) {
-  text = Trim(text);
+  text = TrimSpaces(text);
   for (const Pair* pair = OpeningPair(text); pair != nullptr && Encloses(*pair, text);
        pair = OpeningPair(text)) {
     text.remove_prefix(pair->open.size());
     text.remove_suffix(pair->close.size());
-    text = Trim(text);
+    text = TrimSpaces(text);
   }
   return text;
 }

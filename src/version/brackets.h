@@ -7,7 +7,7 @@
 namespace postgen {
 
 // Without spaces and line ends at both ends. REQUIRES: normalised text (text_normalizer.h).
-std::string_view Trim(std::string_view text);
+std::string_view TrimSpaces(std::string_view text);
 
 bool StartsWithBracket(std::string_view text);
 

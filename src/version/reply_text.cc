@@ -103,7 +103,7 @@ void BreakInnerLabels(Lines* lines) {
 }
 
 bool IsPreamble(std::string_view line) {
-  line = Trim(line);
+  line = TrimSpaces(line);
   if (CountCodePoints(line) > kMaxPreambleWords) return false;
   if (StartsWithOne(line, kIntroductions)) return line.ends_with("：") || line.ends_with(":");
   return std::any_of(kCourtesies.begin(), kCourtesies.end(), [&](std::string_view word) {
@@ -136,7 +136,7 @@ std::string StripBody(std::string body) {
 // A short line before the body that can serve as its title; empty: it cannot.
 std::string TitleFromLine(std::string_view line) {
   if (IsPreamble(line)) return {};
-  line = Trim(line);
+  line = TrimSpaces(line);
   const bool marked = line.starts_with("# ") || line.starts_with("## ") ||
                       (line.starts_with("**") && line.ends_with("**"));
   constexpr std::array<std::string_view, 5> kRunningText = {"。", "，", "、", "；", "："};
