@@ -160,7 +160,7 @@ async def test_mixed_use(
     """Streams, single posts and batches share a loop's bridge."""
 
     async def stream() -> str:
-        return [event["type"] async for event in generator.astream(request_)][-1]
+        return [str(event["type"]) async for event in generator.astream(request_)][-1]
 
     async def batch() -> list[bool]:
         requests = [request_ | {"stock_code": str(n)} for n in range(8)]

@@ -7,6 +7,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import postgen
 from conftest import Emulator, MakeGenerator
 
@@ -127,9 +129,6 @@ async def test_context_managers_close(
     async with make_generator(emulator) as other:
         check_post(await other.agenerate(request_))
     for closed in (generator, other):
-        try:
+        with pytest.raises(postgen.Error) as caught:
             closed.generate(request_)
-        except postgen.Error as error:
-            assert error.code == "closed"
-        else:
-            raise AssertionError("a closed generator took a post")
+        assert caught.value.code == "closed"

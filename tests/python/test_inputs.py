@@ -104,7 +104,7 @@ def test_from_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         post = generator.generate({"stock_code": "2330", "kol_serial": 208})
     assert post.reply["postgen"]["stored"] == "stored"
     monkeypatch.setenv("OPENAI_BASE_URL", "ftp://nowhere")
-    with pytest.raises(postgen.ConfigError, match="llm.base_url"):
+    with pytest.raises(postgen.ConfigError, match=r"llm\.base_url"):
         postgen.PostGenerator.from_env()
 
 

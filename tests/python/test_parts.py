@@ -28,7 +28,7 @@ class Client:
 
 
 class PlainClient(Client):
-    def complete(self, request: dict[str, Any]) -> Any:  # type: ignore[override]
+    def complete(self, request: dict[str, Any]) -> Any:
         self.requests.append(request)
         self.threads.add(threading.current_thread().name)
         return TEXT
