@@ -22,7 +22,7 @@ class MemoryPostStore final : public PostStore {
   }
 
   void Put(PostRow row, TimePoint deadline, DoneCallback done) override {
-    done(IsPast(deadline) ? Status(Late()) : Insert(std::move(row)));
+    done(IsPast(deadline) ? Status(Late()) : Insert(row));
   }
 
   void Get(std::string post_id, TimePoint deadline, RowCallback done) override {
@@ -42,13 +42,15 @@ class MemoryPostStore final : public PostStore {
   }
 
  private:
-  Status Insert(PostRow row) ABSL_LOCKS_EXCLUDED(mutex_) {
+  Status Insert(const PostRow& row) ABSL_LOCKS_EXCLUDED(mutex_) {
     if (Status checked = CheckRow(row); !checked.ok()) return checked;
     const MutexLock lock(&mutex_);
-    std::string post_id = row.post_id;
-    const auto [stored, inserted] = rows_.try_emplace(std::move(post_id), std::move(row));
-    // Where nothing was inserted, `row` was not moved from.
-    if (inserted || SameContent(stored->second, row, PostColumns::kAll22)) return {};
+    const auto stored = rows_.find(row.post_id);
+    if (stored == rows_.end()) {
+      rows_.emplace(row.post_id, row);
+      return {};
+    }
+    if (SameContent(stored->second, row, PostColumns::kAll22)) return {};
     return Error(Code::kConflict, "another post is stored under this post_id", "post_id");
   }
 

@@ -150,8 +150,7 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
 
   // Runs a statement; `on_result` hears of success only, `finish` of failure. Neither is called
   // once this is gone: the pool, which others may share, is not to keep it alive.
-  template <typename T>
-  void Run(PostgresStatement statement, TimePoint deadline, CallRegistry::Callback<T> finish,
+  void Run(PostgresStatement statement, TimePoint deadline, std::function<void(Error)> finish,
            std::function<void(const PGresult*)> on_result) {
     pool_->Run(std::move(statement), deadline,
                [weak = weak_from_this(), finish = std::move(finish),
@@ -168,8 +167,8 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
   }
 
   void Describe(std::string_view table, TimePoint deadline, const TableCallback& done) {
-    Run<PostgresTable>(DescribeTable(table), deadline, done,
-                       [done](const PGresult* result) { done(ReadTable(result)); });
+    Run(DescribeTable(table), deadline, done,
+        [done](const PGresult* result) { done(ReadTable(result)); });
   }
 
   // Tells what posts are written with, from memory if it is known; many ask, one looks.
@@ -198,9 +197,9 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
   // or our permissions is said before anything is paid for.
   void Rehearse(PostColumns columns, TimePoint deadline) {
     const PostRow row;
-    Run<PostColumns>(
+    Run(
         MakeStatement("EXPLAIN " + InsertSql(columns), RowValues(row, columns)), deadline,
-        [this](const Result<PostColumns>& result) { EndLook(result); },
+        [this](const Error& error) { EndLook(error); },
         [this, columns](const PGresult* /*plan*/) { EndLook(columns); });
   }
 
@@ -223,11 +222,11 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
 
   void Insert(const PostRow& row, PostColumns columns, TimePoint deadline,
               const PostStore::DoneCallback& finish) {
-    Run<void>(MakeStatement(InsertSql(columns), RowValues(row, columns)), deadline, finish,
-              [this, row, columns, deadline, finish](const PGresult* result) {
-                if (PQntuples(result) == 1) return finish({});
-                Compare(row, columns, deadline, finish);
-              });
+    Run(MakeStatement(InsertSql(columns), RowValues(row, columns)), deadline, finish,
+        [this, row, columns, deadline, finish](const PGresult* result) {
+          if (PQntuples(result) == 1) return finish({});
+          Compare(row, columns, deadline, finish);
+        });
   }
 
   // The post was there already: is it this one, written by an attempt whose answer was lost?
@@ -244,12 +243,11 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
   void Select(const std::string& post_id, PostColumns columns, TimePoint deadline,
               const PostStore::RowCallback& finish) {
     const SqlValue parameter = std::string_view(post_id);
-    Run<std::optional<PostRow>>(MakeStatement(SelectSql(columns), {&parameter, 1}), deadline,
-                                finish, [columns, finish](const PGresult* result) {
-                                  if (PQntuples(result) == 0)
-                                    return finish(std::optional<PostRow>());
-                                  finish(std::optional(ReadRow(result, columns)));
-                                });
+    Run(MakeStatement(SelectSql(columns), {&parameter, 1}), deadline, finish,
+        [columns, finish](const PGresult* result) {
+          if (PQntuples(result) == 0) return finish(std::optional<PostRow>());
+          finish(std::optional(ReadRow(result, columns)));
+        });
   }
 
   void DescribeProfilesAndApply(const ColumnNames& posts, TimePoint deadline,
@@ -273,12 +271,11 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
       script.sql += "; " + change.sql;
       lines.push_back(change.line);
     }
-    Run<std::vector<std::string>>(std::move(script), deadline, finish,
-                                  [this, lines, finish](const PGresult* /*result*/) {
-                                    columns_.reset();
-                                    check_failure_.reset();
-                                    finish(lines);
-                                  });
+    Run(std::move(script), deadline, finish, [this, lines, finish](const PGresult* /*result*/) {
+      columns_.reset();
+      check_failure_.reset();
+      finish(lines);
+    });
   }
 
   EventLoop* const loop_;

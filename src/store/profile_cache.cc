@@ -1,10 +1,10 @@
 #include "store/profile_cache.h"
 
 #include <chrono>
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <tuple>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -121,7 +121,10 @@ class ProfileReads : public std::enable_shared_from_this<ProfileReads> {
   struct Key {
     std::int64_t serial;
     std::uint64_t epoch;
-    auto operator<=>(const Key&) const = default;
+
+    friend bool operator<(const Key& a, const Key& b) {
+      return std::tie(a.serial, a.epoch) < std::tie(b.serial, b.epoch);
+    }
   };
 
   static Error Late() {
