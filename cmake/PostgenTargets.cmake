@@ -36,6 +36,12 @@ if(POSTGEN_SANITIZE)
   add_link_options(-fsanitize=${POSTGEN_SANITIZE})
 endif()
 
+if(POSTGEN_BUILD_FUZZERS)
+  # Coverage of our code is what guides the fuzzer.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(POSTGEN_CLANG_TIDY)
   find_program(POSTGEN_CLANG_TIDY_PROGRAM NAMES clang-tidy-14 clang-tidy REQUIRED)
 endif()

@@ -70,6 +70,7 @@ struct Writer {
 }  // namespace
 
 std::optional<JsonValue> ParseJson(std::string_view text) {
+  if (text.empty()) return std::nullopt;  // and perhaps without an address, which the parser copies
   dom::parser parser(kMaxBodyBytes);
   const std::size_t capacity = std::max(text.size(), dom::MINIMAL_DOCUMENT_CAPACITY);
   if (parser.allocate(capacity, kMaxNesting) != simdjson::SUCCESS) return std::nullopt;
