@@ -263,7 +263,7 @@ void RawServer::Impl::Serve(int fd, int index) {
   if (connection.Handshake()) script_(connection);
 }
 
-RawServer::RawServer(Script script, std::optional<TlsIdentity> tls)
+RawServer::RawServer(Script script, const std::optional<TlsIdentity>& tls)
     : impl_(std::make_unique<Impl>(std::move(script), tls)) {}
 RawServer::~RawServer() = default;
 int RawServer::port() const { return impl_->port(); }

@@ -74,7 +74,7 @@ class RawServer {
   using Script = std::function<void(RawConnection&)>;
 
   // Listens on a free port of 127.0.0.1; speaks TLS if given an identity.
-  explicit RawServer(Script script, std::optional<TlsIdentity> tls = std::nullopt);
+  explicit RawServer(Script script, const std::optional<TlsIdentity>& tls = std::nullopt);
   // Ends every script's wait, closes all connections and joins their threads.
   ~RawServer();
 

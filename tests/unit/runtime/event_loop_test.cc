@@ -330,7 +330,7 @@ TEST_CASE("without descriptors left, the loop says so and drops what it is given
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);
   rlimit tight = before;
-  tight.rlim_cur = static_cast<rlim_t>(lowest_free + 1);  // one more can be opened
+  tight.rlim_cur = static_cast<rlim_t>(lowest_free) + 1;  // one more can be opened
   setrlimit(RLIMIT_NOFILE, &tight);
   bool ran = false;
   {
