@@ -29,10 +29,17 @@ struct Reply {
   std::function<Status(std::string_view answer)> complete;  // an error: the answer is unreadable,
                                                             // and was passed on as such
   std::function<void(Error)> fail;
+  TimePoint deadline = TimePoint::max();
   std::shared_ptr<OpenReplies> owner;
   // Last: its destruction waits for a cancellation that is under way.
   std::optional<CancelCallback<std::function<void()>>> on_cancel;
 };
+
+// A generator cancels what is overdue, too.
+Error WhyCancelled(const Reply& reply) {
+  if (steady_clock::now() < reply.deadline) return {Code::kCancelled, "the call was cancelled"};
+  return {Code::kDeadline, "the plugin did not answer in time"};
+}
 
 // The replies that a part waits for.
 class OpenReplies : public std::enable_shared_from_this<OpenReplies> {
@@ -77,8 +84,7 @@ void OpenReplies::Ask(std::shared_ptr<Reply> reply, CancelToken cancel,
   }
   // Runs at once if the call is cancelled already.
   reply->on_cancel.emplace(std::move(cancel), [handle] {
-    EndReply(handle,
-             [](Reply& open) { open.fail(Error(Code::kCancelled, "the call was cancelled")); });
+    EndReply(handle, [](Reply& open) { open.fail(WhyCancelled(open)); });
   });
   if (FindHandle<Reply>(handle) == nullptr) return;
   if (!CallOut([&] { function(handle); })) {
@@ -142,6 +148,7 @@ class PluginLlmClient final : public LlmClient {
       finish(std::move(reply));
     };
     auto reply = std::make_shared<Reply>();
+    reply->deadline = request.deadline;
     reply->fail = fail;
     reply->complete = [finish, fail](std::string_view answer) -> Status {
       Result<LlmReply> parsed = ParseLlmReply(answer);

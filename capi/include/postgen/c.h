@@ -263,7 +263,9 @@ POSTGEN_C_API const char* postgen_version(void);
 
 /* A table of functions for each part of yours. The functions are called on the generator's
  * reactor thread, so they must only take note and return; the answer is given later, on any thread,
- * by completing or failing the postgen_reply that came along. Strings are borrowed for the call.
+ * by completing or failing the postgen_reply that came along. Where the answer is there already, it
+ * may be given within the function; other functions of yours may then be called before it returns,
+ * so hold no lock. Strings are borrowed for the call.
  *
  * Every reply ends exactly once. One that the generator no longer waits for (the post was cancelled
  * or is overdue, the generator is being destroyed) is ended by postgen: its handle is then dead,
