@@ -74,6 +74,10 @@ constexpr std::string_view kSubject = R"(標的：{stock}
 篇幅：內容必須在 {max_words} 個字以內，標點、英文字母、數字與換行都各算一個字；請以 {target_words} 字左右為目標，寧可短一點，最後一句要寫完整。
 )";
 
+// Said again near the end, where a model heeds it most.
+constexpr std::string_view kQuestionForm = R"(形式：整篇只問一個問題，問句以「？」結尾後就停筆。
+)";
+
 constexpr std::string_view kAngle = R"(
 這一篇的角度：{angle}
 寫法：{angle_guidance}
@@ -91,7 +95,8 @@ TemplateTexts BuiltinTemplates(PromptKind kind) {
   const std::string version = Join({kSubject, kAngle});
   switch (kind) {
     case PromptKind::kInteraction:
-      return {Join({kInteractionTask, kPrinciples, kFormat, kAuthor}), version};
+      return {Join({kInteractionTask, kPrinciples, kFormat, kAuthor}),
+              Join({kSubject, kQuestionForm, kAngle})};
     case PromptKind::kPersonalized:
       return {Join({kPersonalizedTask, kPrinciples, kFormat, kAuthor, kAuthorsForm}), version};
     case PromptKind::kDraft:

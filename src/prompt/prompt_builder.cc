@@ -44,7 +44,8 @@ std::string VersionType(std::string_view posting_type) {
 }
 
 // The file's template if `dir` has one, else the built-in one.
-Result<PromptTemplate> Load(const std::string& dir, const std::string& name, std::string builtin) {
+Result<PromptTemplate> Load(const std::string& dir, const std::string& name,
+                            const std::string& builtin) {
   std::optional<std::string> text;
   if (!dir.empty()) {
     Result<std::optional<std::string>> file = ReadTemplateFile(dir, name);
@@ -55,11 +56,10 @@ Result<PromptTemplate> Load(const std::string& dir, const std::string& name, std
 }
 
 Result<Templates> LoadTemplates(const std::string& dir, PromptKind kind) {
-  TemplateTexts builtin = BuiltinTemplates(kind);
-  Result<PromptTemplate> system =
-      Load(dir, FileStem(kind) + ".system.txt", std::move(builtin.system));
+  const TemplateTexts builtin = BuiltinTemplates(kind);
+  Result<PromptTemplate> system = Load(dir, FileStem(kind) + ".system.txt", builtin.system);
   if (!system.ok()) return std::move(system).error();
-  Result<PromptTemplate> user = Load(dir, FileStem(kind) + ".user.txt", std::move(builtin.user));
+  Result<PromptTemplate> user = Load(dir, FileStem(kind) + ".user.txt", builtin.user);
   if (!user.ok()) return std::move(user).error();
   return Templates{std::move(*system), std::move(*user)};
 }

@@ -11,7 +11,7 @@
 namespace postgen {
 namespace {
 
-constexpr std::size_t kMaxBytes = 64 * 1024;
+constexpr std::size_t kMaxBytes = 65536;
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 Error BadFile(const std::string& name, const std::string& what) {

@@ -128,6 +128,8 @@ TEST_CASE("Build has a prompt of its own for each posting type") {
   CHECK(systems.size() == 3);
   CHECK(FirstPrompt(SomeRequest("no such type")) == FirstPrompt(SomeRequest("analysis")));
   CHECK(Has(FirstPrompt(SomeRequest("interaction")), "只有一個問句"));
+  CHECK(Has(FirstPrompt(SomeRequest("interaction")), "只問一個問題"));
+  CHECK_FALSE(Has(FirstPrompt(SomeRequest("analysis")), "只問一個問題"));
   CHECK(Has(FirstPrompt(SomeRequest("interaction")), "10 到 20 字"));
   CHECK(Has(FirstPrompt(SomeRequest("personalized")), "骨架"));
 }
