@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <boost/beast/http.hpp>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "api_error.h"
@@ -34,14 +36,19 @@ class Connection final : public Transport::Client,
                          public Pacer::Task,
                          public std::enable_shared_from_this<Connection> {
  public:
+  // `left` is called once, when the connection is closed.
   Connection(std::shared_ptr<Transport> transport, std::uint64_t id, bool tls, Service& service,
-             Pacer& pacer)
-      : id_(id), tls_(tls), service_(service), pacer_(pacer), transport_(std::move(transport)) {}
+             Pacer& pacer, std::function<void()> left)
+      : id_(id),
+        tls_(tls),
+        service_(service),
+        pacer_(pacer),
+        transport_(std::move(transport)),
+        left_(std::move(left)) {}
 
   void Start() {
     service_.ledger().ConnectionOpened();
-    counted_ = true;
-    transport_->Start(shared_from_this());
+    transport_->Start(weak_from_this());
   }
 
   void OnOpen() override {
@@ -241,8 +248,8 @@ class Connection final : public Transport::Client,
       case Ending::kClose: Linger(/*polite=*/true); break;
       case Ending::kCut: Linger(/*polite=*/false); break;
       case Ending::kReset:
-        Leave();
         transport_->Reset();
+        Leave();
         break;
       case Ending::kHold: break;
     }
@@ -268,14 +275,15 @@ class Connection final : public Transport::Client,
 
   void Close() {
     if (phase_ == Phase::kClosed) return;
-    Leave();
     transport_->Close();
+    Leave();
   }
 
   void Leave() {
     phase_ = Phase::kClosed;
     pacer_.Cancel(*this);
-    if (std::exchange(counted_, false)) service_.ledger().ConnectionClosed();
+    service_.ledger().ConnectionClosed();
+    left_();
   }
 
   const std::uint64_t id_;
@@ -283,9 +291,9 @@ class Connection final : public Transport::Client,
   Service& service_;
   Pacer& pacer_;
   const std::shared_ptr<Transport> transport_;
+  const std::function<void()> left_;
 
   Phase phase_ = Phase::kReading;
-  bool counted_ = false;
   bool read_pending_ = false;
 
   // The request being read.
@@ -305,9 +313,22 @@ class Connection final : public Transport::Client,
 
 }  // namespace
 
-void ServeConnection(std::shared_ptr<Transport> transport, std::uint64_t id, bool tls,
-                     Service& service, Pacer& pacer) {
-  std::make_shared<Connection>(std::move(transport), id, tls, service, pacer)->Start();
+struct Connections::Open {
+  std::unordered_map<std::uint64_t, std::shared_ptr<Connection>> by_id;
+};
+
+Connections::Connections(Service& service, Pacer& pacer)
+    : service_(service), pacer_(pacer), open_(std::make_unique<Open>()) {}
+
+Connections::~Connections() = default;
+
+void Connections::Serve(std::shared_ptr<Transport> transport, bool tls) {
+  std::uint64_t id = ++last_id_;
+  auto connection = std::make_shared<Connection>(
+      std::move(transport), id, tls, service_, pacer_,
+      [open = open_.get(), id] { open->by_id.erase(id); });
+  open_->by_id.emplace(id, connection);
+  connection->Start();
 }
 
 }  // namespace emulator

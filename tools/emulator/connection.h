@@ -11,10 +11,26 @@ class Pacer;
 class Service;
 class Transport;
 
-// Serves `transport` until either side closes it. `service` and `pacer` must outlive the
-// connection; `id` names it in the ledger.
-void ServeConnection(std::shared_ptr<Transport> transport, std::uint64_t id, bool tls,
-                     Service& service, Pacer& pacer);
+// The connections that are open. `service` and `pacer` must outlive it.
+class Connections {
+ public:
+  Connections(Service& service, Pacer& pacer);
+  // Drops those that are still open.
+  ~Connections();
+
+  Connections(const Connections&) = delete;
+  Connections& operator=(const Connections&) = delete;
+
+  // Serves `transport` until either side closes it.
+  void Serve(std::shared_ptr<Transport> transport, bool tls);
+
+ private:
+  struct Open;
+  Service& service_;
+  Pacer& pacer_;
+  std::unique_ptr<Open> open_;
+  std::uint64_t last_id_ = 0;
+};
 
 }  // namespace emulator
 

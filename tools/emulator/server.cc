@@ -41,11 +41,10 @@ void RaiseDescriptorLimit() {
 // Accepts connections for ever.
 class Listener {
  public:
-  Listener(asio::io_context& context, asio::ssl::context* tls, Service& service, Pacer& pacer)
+  Listener(asio::io_context& context, asio::ssl::context* tls, Connections& connections)
       : context_(context),
         tls_(tls),
-        service_(service),
-        pacer_(pacer),
+        connections_(connections),
         acceptor_(context),
         retry_(context) {}
 
@@ -76,7 +75,7 @@ class Listener {
     if (error) return;
     auto transport = tls_ != nullptr ? NewTlsTransport(context_, descriptor, *tls_)
                                      : NewPlainTransport(context_, descriptor);
-    ServeConnection(std::move(transport), ++last_id_, tls_ != nullptr, service_, pacer_);
+    connections_.Serve(std::move(transport), tls_ != nullptr);
   }
 
   // Out of descriptors, most likely: some come back when connections close.
@@ -89,11 +88,9 @@ class Listener {
 
   asio::io_context& context_;
   asio::ssl::context* const tls_;
-  Service& service_;
-  Pacer& pacer_;
+  Connections& connections_;
   Tcp::acceptor acceptor_;
   asio::steady_timer retry_;
-  std::uint64_t last_id_ = 0;
 };
 
 // Stops the context when the parent process ends or closes our stdin. The parent is looked up now
@@ -151,11 +148,11 @@ int RunServer(const Options& options, std::string* error) {
     if (!tls) return 1;
   }
 
-  // Declared before the context, which on its way out destroys handlers that refer to them.
   Service service(options.settings);
   asio::io_context context(1);
   Pacer pacer(context, FromMs(options.tick_ms));
-  Listener listener(context, tls.get(), service, pacer);
+  Connections connections(service, pacer);
+  Listener listener(context, tls.get(), connections);
   if (error_code failed = listener.Open(options)) {
     *error = "cannot listen on " + options.host + ":" + ToText(options.port) + ": " +
              failed.message();

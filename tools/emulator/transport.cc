@@ -43,16 +43,16 @@ class PlainTransport final : public Transport,
     socket_.native_non_blocking(true);
   }
 
-  void Start(std::shared_ptr<Client> client) override {
+  void Start(std::weak_ptr<Client> client) override {
     client_ = std::move(client);
-    client_->OnOpen();
+    if (auto opened = client_.lock()) opened->OnOpen();
   }
 
   void ReadMore() override {
     socket_.async_read_some(asio::buffer(inbox_),
                             [self = shared_from_this()](const error_code& error, std::size_t n) {
-                              if (!self->client_) return;
-                              auto client = self->client_;  // may close us
+                              auto client = self->client_.lock();
+                              if (!client) return;
                               if (error) return client->OnEnd();
                               client->OnBytes({self->inbox_.data(), n});
                             });
@@ -88,9 +88,8 @@ class PlainTransport final : public Transport,
   void AwaitWritable() {
     socket_.async_wait(Tcp::socket::wait_write,
                        [self = shared_from_this()](const error_code& error) {
-                         if (error || !self->client_) return;
-                         auto client = self->client_;
-                         client->OnWritable();
+                         auto client = self->client_.lock();
+                         if (!error && client) client->OnWritable();
                        });
   }
 
@@ -100,7 +99,7 @@ class PlainTransport final : public Transport,
   }
 
   Tcp::socket socket_;
-  std::shared_ptr<Client> client_;
+  std::weak_ptr<Client> client_;
   std::array<char, kReadBytes> inbox_;
 };
 
@@ -109,22 +108,21 @@ class TlsTransport final : public Transport, public std::enable_shared_from_this
   TlsTransport(asio::io_context& context, int descriptor, asio::ssl::context& tls)
       : stream_(Adopt(context, descriptor), tls) {}
 
-  void Start(std::shared_ptr<Client> client) override {
+  void Start(std::weak_ptr<Client> client) override {
     client_ = std::move(client);
     stream_.async_handshake(asio::ssl::stream_base::server,
                             [self = shared_from_this()](const error_code& error) {
-                              if (!self->client_) return;
-                              auto opened = self->client_;
-                              if (error) return opened->OnEnd();
-                              opened->OnOpen();
+                              auto opened = self->client_.lock();
+                              if (!opened) return;
+                              error ? opened->OnEnd() : opened->OnOpen();
                             });
   }
 
   void ReadMore() override {
     stream_.async_read_some(asio::buffer(inbox_),
                             [self = shared_from_this()](const error_code& error, std::size_t n) {
-                              if (!self->client_) return;
-                              auto client = self->client_;
+                              auto client = self->client_.lock();
+                              if (!client) return;
                               if (error) return client->OnEnd();
                               client->OnBytes({self->inbox_.data(), n});
                             });
@@ -139,9 +137,7 @@ class TlsTransport final : public Transport, public std::enable_shared_from_this
                       [self = shared_from_this()](const error_code&, std::size_t) {
                         self->writing_ = false;
                         if (self->finish_due_) self->FinishWriting(self->polite_);
-                        if (!self->client_) return;
-                        auto client = self->client_;
-                        client->OnWritable();
+                        if (auto client = self->client_.lock()) client->OnWritable();
                       });
     return outbox_.size();
   }
@@ -171,7 +167,7 @@ class TlsTransport final : public Transport, public std::enable_shared_from_this
   }
 
   asio::ssl::stream<Tcp::socket> stream_;
-  std::shared_ptr<Client> client_;
+  std::weak_ptr<Client> client_;
   std::string outbox_;
   bool writing_ = false;
   bool finish_due_ = false;

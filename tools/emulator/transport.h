@@ -18,7 +18,7 @@ namespace emulator {
 
 class Transport {
  public:
-  // The other side of a transport. Kept alive by it until Close or Reset.
+  // The other side of a transport, which does not keep it alive.
   class Client {
    public:
     virtual ~Client() = default;
@@ -34,7 +34,7 @@ class Transport {
 
   virtual ~Transport() = default;
 
-  virtual void Start(std::shared_ptr<Client> client) = 0;
+  virtual void Start(std::weak_ptr<Client> client) = 0;
 
   virtual void ReadMore() = 0;
 
