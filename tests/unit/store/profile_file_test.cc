@@ -8,7 +8,7 @@
 #include "contract/profile_store_contract.h"
 #include "request/profile_json.h"
 #include "runtime/event_loop.h"
-#include "temporary_folder.h"
+#include "unit/store/temporary_folder.h"
 
 namespace postgen {
 namespace {

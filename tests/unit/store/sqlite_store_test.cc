@@ -10,7 +10,7 @@
 #include "contract/post_store_contract.h"
 #include "contract/profile_store_contract.h"
 #include "runtime/event_loop.h"
-#include "temporary_folder.h"
+#include "unit/store/temporary_folder.h"
 
 namespace postgen {
 namespace {

@@ -6,7 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "store/stores.h"
-#include "temporary_folder.h"
+#include "unit/store/temporary_folder.h"
 
 namespace postgen {
 namespace {

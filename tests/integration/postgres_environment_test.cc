@@ -1,0 +1,139 @@
+// Nothing of the process's surroundings decides where a store connects, or with whose password.
+#include <stdlib.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <doctest/doctest.h>
+#include <libpq-fe.h>
+
+#include "contract/post_store_contract.h"
+#include "integration/postgres_test_database.h"
+#include "unit/store/temporary_folder.h"
+
+namespace postgen {
+namespace {
+
+// Variables of the process for as long as this lives. No other thread may be reading them.
+class Environment {
+ public:
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+
+  explicit Environment(Variables variables) : variables_(std::move(variables)) {
+    for (const auto& [name, value] : variables_) setenv(name.c_str(), value.c_str(), 1);
+  }
+  ~Environment() {
+    for (const auto& [name, value] : variables_) unsetenv(name.c_str());
+  }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  const Variables variables_;
+};
+
+bool LibpqConnects(const std::string& conninfo) {
+  PGconn* const connection = PQconnectdb(conninfo.c_str());
+  const bool connected = PQstatus(connection) == CONNECTION_OK;
+  PQfinish(connection);
+  return connected;
+}
+
+Status Check(const std::string& url) {
+  const TestStores stores(url);
+  return CheckAndWait(stores.posts());
+}
+
+std::string MigratedUrl(const TestDatabase& database) {
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  return database.Url();
+}
+
+TEST_CASE("hostile PG variables change nothing") {
+  const TestDatabase database;
+  const std::string url = MigratedUrl(database);
+  const TemporaryFolder folder;
+  folder.Write("service", "[evil]\nhost=192.0.2.1\nsslmode=verify-full\noptions=-c x=y\n");
+
+  const Environment::Variables hostile[] = {
+      {{"PGHOST", "192.0.2.1"}},
+      {{"PGHOSTADDR", "192.0.2.1"}},
+      {{"PGPORT", "1"}},
+      {{"PGDATABASE", "nowhere"}},
+      {{"PGUSER", "nobody"}},
+      {{"PGPASSWORD", "wrong"}},
+      {{"PGPASSFILE", "/dev/zero"}},
+      {{"PGSSLMODE", "verify-full"}},
+      {{"PGSSLROOTCERT", "/nonsense"}, {"PGSSLCERT", "/nonsense"}, {"PGSSLKEY", "/nonsense"}},
+      {{"PGREQUIRESSL", "1"}},
+      {{"PGREQUIREPEER", "nobody"}},
+      {{"PGCHANNELBINDING", "require"}},
+      {{"PGGSSENCMODE", "require"}},
+      {{"PGOPTIONS", "-c nonsense=on"}},
+      {{"PGCLIENTENCODING", "LATIN1"}},
+      {{"PGTARGETSESSIONATTRS", "standby"}},
+      {{"PGCONNECT_TIMEOUT", "nonsense"}},
+      {{"PGAPPNAME", "evil"}},
+      {{"PGSERVICE", "evil"}, {"PGSERVICEFILE", folder.File("service")}},
+  };
+  for (const Environment::Variables& variables : hostile) {
+    CAPTURE(variables.front().first);
+    const Environment environment(variables);
+    const Status usable = Check(url);
+    CHECK_MESSAGE(usable.ok(), (usable.ok() ? "" : usable.error().message));
+  }
+}
+
+TEST_CASE("libpq alone would be misled by such variables") {
+  const TestDatabase database;
+  const std::string url = database.Url();
+  REQUIRE(LibpqConnects(url));
+  for (const auto& variable : Environment::Variables{{"PGOPTIONS", "-c nonsense=on"},
+                                                     {"PGSSLMODE", "require"},
+                                                     {"PGGSSENCMODE", "require"},
+                                                     {"PGTARGETSESSIONATTRS", "standby"}}) {
+    CAPTURE(variable.first);
+    const Environment environment({variable});
+    CHECK(!LibpqConnects(url));
+  }
+}
+
+TEST_CASE("a password is taken from the URL and from nowhere else") {
+  const TestDatabase database;
+  MigratedUrl(database);
+  const TestServer& server = database.server();
+  const std::string url =
+      "postgresql://" + server.user + '@' + server.host + ':' + server.port + '/' + database.name();
+  const TemporaryFolder home;
+  home.Write(".pgpass", "*:*:*:*:" + server.password + '\n');
+  std::filesystem::permissions(home.File(".pgpass"), std::filesystem::perms::owner_read);
+
+  const Environment::Variables sources[] = {
+      {{"PGPASSWORD", server.password}},
+      {{"PGPASSFILE", home.File(".pgpass")}},
+      {{"HOME", home.path()}},
+  };
+  for (const Environment::Variables& variables : sources) {
+    CAPTURE(variables.front().first);
+    const Environment environment(variables);
+    CHECK(LibpqConnects(url));
+    CHECK(!Check(url).ok());
+  }
+}
+
+// libpq looks for a service that the environment names whatever it is given: where there is none of
+// that name, it connects to nothing.
+TEST_CASE("a service that does not exist is an error that says what to do") {
+  const TestDatabase database;
+  const std::string url = MigratedUrl(database);
+  const Environment environment({{"PGSERVICE", "evil"}});
+  const Status usable = Check(url);
+  REQUIRE(!usable.ok());
+  CHECK(usable.error().code == Code::kStore);
+  CHECK(usable.error().message.find("remove PGSERVICE from the environment") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace postgen

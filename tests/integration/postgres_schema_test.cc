@@ -1,0 +1,205 @@
+// Databases as they are found: fresh, of the app's several ages, closed to us.
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "contract/post_store_calls.h"
+#include "contract/post_store_contract.h"
+#include "contract/profile_store_contract.h"
+#include "integration/postgres_test_database.h"
+
+namespace postgen {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// The message of a check that must fail.
+std::string CheckFailure(PostStore* store) {
+  const Status usable = CheckAndWait(store);
+  REQUIRE(!usable.ok());
+  CHECK(usable.error().code == Code::kStore);
+  return usable.error().message;
+}
+
+TEST_CASE("a fresh database is refused before anything is paid for, and migrated") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  CHECK(Contains(CheckFailure(stores.posts()), "run: postgen migrate"));
+  CHECK(Contains(PutAndWait(stores.posts(), TestRow("one")).error().message, "postgen migrate"));
+  const auto profile = FindAndWait(stores.profiles(), 208);
+  REQUIRE(!profile.ok());
+  CHECK(profile.error().code == Code::kStore);
+  CHECK(Contains(profile.error().message, "there is no table kol_profiles"));
+
+  CHECK(*MigrateAndWait(stores.posts()) ==
+        Strings{"created table post_records", "created table kol_profiles"});
+  CHECK(MigrateAndWait(stores.posts())->empty());
+  CHECK(CheckAndWait(stores.posts()).ok());
+  CHECK(PutAndWait(stores.posts(), TestRow("one")).ok());
+  const auto absent = FindAndWait(stores.profiles(), 208);
+  REQUIRE(absent.ok());
+  CHECK(!absent->profile.has_value());
+}
+
+TEST_CASE("tables as the app creates them lack trigger_type until they are migrated") {
+  const TestDatabase database;
+  database.CreateAppTables();
+  TestStores stores(database.Url());
+  CHECK(Contains(CheckFailure(stores.posts()), "trigger_type; run: postgen migrate"));
+
+  CHECK(*MigrateAndWait(stores.posts()) == Strings{"added column post_records.trigger_type",
+                                                   "added column post_records.generation_mode",
+                                                   "added column post_records.has_trending_topic",
+                                                   "added column post_records.topic_content"});
+  CHECK(MigrateAndWait(stores.posts())->empty());
+  REQUIRE(PutAndWait(stores.posts(), TestRow("one")).ok());
+  CHECK(**GetAndWait(stores.posts(), "one") == TestRow("one"));
+}
+
+TEST_CASE("17 columns are written until all 22 exist") {
+  const TestDatabase database;
+  database.CreateAppTables();
+  database.Query("ALTER TABLE post_records ADD COLUMN trigger_type varchar(100)");
+  TestStores stores(database.Url());
+  REQUIRE(CheckAndWait(stores.posts()).ok());
+  REQUIRE(PutAndWait(stores.posts(), TestRow("old")).ok());
+  CHECK(PutAndWait(stores.posts(), TestRow("old")).ok());
+  CHECK(database.Query("SELECT topic_id IS NULL FROM post_records") == "t");
+  CHECK(GetAndWait(stores.posts(), "old")->value().trigger_type == "custom_stocks");
+
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  REQUIRE(PutAndWait(stores.posts(), TestRow("new")).ok());
+  CHECK(database.Query("SELECT topic_id FROM post_records WHERE post_id = 'new'") == "t-1");
+}
+
+TEST_CASE("profiles are read from the app's table, without its login columns") {
+  const TestDatabase database;
+  database.CreateAppTables();
+  // Whoever reads the login columns fails.
+  database.Query(
+      "CREATE ROLE reader_" + database.name() +
+      " LOGIN PASSWORD 'r'; GRANT SELECT (serial, nickname, persona, tone_style, prompt_persona, "
+      "signature, model_id, model_temp, max_tokens) ON kol_profiles TO reader_" +
+      database.name());
+  TestServer server = database.server();
+  server.user = "reader_" + database.name();
+  server.password = "r";
+  {
+    TestStores stores(server.Url(database.name()));
+    const auto found = FindAndWait(stores.profiles(), 208);
+    REQUIRE_MESSAGE(found.ok(), found.error().message);
+    REQUIRE(found->profile.has_value());
+    CHECK(found->profile->nickname == "韭割哥");
+    CHECK(found->profile->model_temp == 0.5);
+    CHECK(found->profile->max_tokens == 700);
+    CHECK(!found->profile->prompt_persona.has_value());
+    CHECK(!found->profile->common_terms.has_value());  // the table has no such column
+  }
+  database.Query("DROP OWNED BY " + server.user + "; DROP ROLE " + server.user);
+}
+
+TEST_CASE("what would refuse every row is found before anything is paid for") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  SUBCASE("a column that must be filled") {
+    database.Query("ALTER TABLE post_records ADD COLUMN tenant_id integer NOT NULL");
+    CHECK(Contains(CheckFailure(stores.posts()), "post_records.tenant_id must be filled"));
+  }
+  SUBCASE("no key on post_id") {
+    database.Query("ALTER TABLE post_records DROP CONSTRAINT post_records_pkey");
+    CHECK(Contains(CheckFailure(stores.posts()), "no primary key on post_id"));
+  }
+  SUBCASE("a column of another type") {
+    database.Query("ALTER TABLE post_records ALTER COLUMN session_id TYPE uuid USING NULL");
+    CHECK(Contains(CheckFailure(stores.posts()), "42804"));
+  }
+  SUBCASE("a read-only database") {
+    database.Query("ALTER DATABASE " + database.name() + " SET default_transaction_read_only = on");
+    CHECK(Contains(CheckFailure(stores.posts()), "read-only"));
+  }
+}
+
+TEST_CASE("a user without permissions is told so before anything is paid for") {
+  const TestDatabase database;
+  database.CreateAppTables();
+  database.Query("ALTER TABLE post_records ADD COLUMN trigger_type varchar(100)");
+  const std::string role = "weak_" + database.name();
+  database.Query("CREATE ROLE " + role + " LOGIN PASSWORD 'w'; GRANT SELECT ON post_records TO " +
+                 role);
+  TestServer server = database.server();
+  server.user = role;
+  server.password = "w";
+  {
+    TestStores stores(server.Url(database.name()));
+    CHECK(Contains(CheckFailure(stores.posts()), "lacks a permission"));
+    const auto lines = MigrateAndWait(stores.posts());
+    REQUIRE(!lines.ok());
+    CHECK(Contains(lines.error().message, "lacks a permission"));
+  }
+  database.Query("DROP OWNED BY " + role + "; DROP ROLE " + role);
+}
+
+TEST_CASE("a good check is remembered; when the table changes it is looked at again") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  REQUIRE(CheckAndWait(stores.posts()).ok());
+  database.Query("DROP TABLE post_records");
+  CHECK(CheckAndWait(stores.posts()).ok());
+  CHECK(Contains(PutAndWait(stores.posts(), TestRow("one")).error().message, "postgen migrate"));
+  CHECK(Contains(CheckFailure(stores.posts()), "there is no table post_records"));
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  CHECK(PutAndWait(stores.posts(), TestRow("one")).ok());
+}
+
+TEST_CASE("tables are found along the search path") {
+  const TestDatabase database;
+  database.Query("CREATE SCHEMA app; ALTER DATABASE " + database.name() +
+                 " SET search_path = app, public");
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  REQUIRE(PutAndWait(stores.posts(), TestRow("one")).ok());
+  CHECK(database.Query("SELECT post_id FROM app.post_records") == "one");
+}
+
+TEST_CASE("two migrations at once do not get into each other's way") {
+  const TestDatabase database;
+  TestStores a(database.Url());
+  TestStores b(database.Url());
+  Answers<Strings> answers;
+  for (int i = 0; i < 4; ++i) {
+    a.posts()->Migrate(Soon(), answers.Callback());
+    b.posts()->Migrate(Soon(), answers.Callback());
+  }
+  for (const auto& lines : answers.Wait(8)) {
+    CHECK_MESSAGE(lines.ok(), (lines.ok() ? "" : lines.error().message));
+  }
+  CHECK(PutAndWait(a.posts(), TestRow("one")).ok());
+}
+
+TEST_CASE("messages name no SQL and no data") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  database.Query("ALTER TABLE post_records ADD CONSTRAINT no_canary CHECK (title <> 'canary')");
+  PostRow row = TestRow("one");
+  row.title = "canary";
+  const Status put = PutAndWait(stores.posts(), row);
+  REQUIRE(!put.ok());
+  CHECK(put.error().code == Code::kStore);
+  CHECK(Contains(put.error().message, "23514"));
+  CHECK(!Contains(put.error().message, "canary"));
+  CHECK(!Contains(put.error().message, "INSERT"));
+  row = TestRow("two");
+  row.trigger_type = std::string(101, 'x');
+  CHECK(Contains(PutAndWait(stores.posts(), row).error().message, "longer than its column"));
+}
+
+}  // namespace
+}  // namespace postgen

@@ -1,0 +1,99 @@
+// The stores on a real PostgreSQL.
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "contract/post_store_calls.h"
+#include "contract/post_store_contract.h"
+#include "contract/profile_store_contract.h"
+#include "integration/postgres_test_database.h"
+#include "store/postgres_stores.h"
+
+namespace postgen {
+namespace {
+
+TEST_CASE("the PostgreSQL store keeps the contract of PostStore") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  CheckPostStoreContract([&] { return std::move(stores.stores.posts); });
+}
+
+TEST_CASE("profiles in PostgreSQL keep the contract of ProfileStore") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  database.Query(TestProfilesSql());
+  CheckProfileStoreContract([&] { return std::move(stores.stores.profiles); });
+}
+
+TEST_CASE("rows are written as the app reads them") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  REQUIRE(PutAndWait(stores.posts(), TestRow("one")).ok());
+  CHECK(database.Query("SELECT created_at || ' ' || updated_at FROM post_records") ==
+        "2026-11-23 15:00:00.678901 2026-11-23 15:00:00.678901");
+  CHECK(database.Query("SELECT concat(kol_serial, ' ', session_id, ' ', views, ' ', status) "
+                       "FROM post_records") == "208 1763900000123 0 draft");
+  CHECK(database.Query("SELECT has_trending_topic FROM post_records") == "t");
+}
+
+TEST_CASE("a post that the app has moved on is still the same post") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  REQUIRE(PutAndWait(stores.posts(), TestRow("one")).ok());
+  database.Query("UPDATE post_records SET status = 'published', updated_at = now(), views = 9");
+  CHECK(PutAndWait(stores.posts(), TestRow("one")).ok());
+  CHECK(database.Query("SELECT status FROM post_records") == "published");
+}
+
+TEST_CASE("a few connections serve many posts, and no more than pool_max are opened") {
+  const TestDatabase database;
+  TestStores stores(database.Url(), 3);
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  Answers<void> answers;
+  for (int i = 0; i < 300; ++i) {
+    stores.posts()->Put(TestRow(std::to_string(i)), Soon(), answers.Callback());
+  }
+  for (const Status& answer : answers.Wait(300)) CHECK(answer.ok());
+  CHECK(database.Query("SELECT count(*) FROM post_records") == "300");
+  // One of those counted is this one.
+  CHECK(std::stoi(database.Query(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")) <= 4);
+}
+
+TEST_CASE("posts and profiles of one URL share their connections, and a store's end ends them") {
+  const TestDatabase database;
+  const std::string count =
+      "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+      "AND application_name = 'postgen'";
+  {
+    TestStores stores(database.Url());
+    REQUIRE(MigrateAndWait(stores.posts()).ok());
+    REQUIRE(FindAndWait(stores.profiles(), 1).ok());
+    CHECK(database.Query(count) == "1");
+    stores.stores.posts.reset();
+    CHECK(FindAndWait(stores.profiles(), 2).ok());
+    CHECK(database.Query(count) == "1");
+  }
+  // A backend ends a moment after its client.
+  while (database.Query(count) != "0") {
+  }
+}
+
+TEST_CASE("nothing of the session outlives a statement, as poolers need it") {
+  const TestDatabase database;
+  TestStores stores(database.Url(), 1);
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  REQUIRE(PutAndWait(stores.posts(), TestRow("one")).ok());
+  // On our only connection nothing is left that another session would miss.
+  CHECK(database.Query("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == "0");
+  CHECK(database.Query("SELECT state FROM pg_stat_activity WHERE application_name = 'postgen'") ==
+        "idle");
+}
+
+}  // namespace
+}  // namespace postgen
