@@ -35,7 +35,8 @@ LIBRARIES = {
 PURE = ["text", "json", "digest", "meter", "request", "prompt", "version", "llm/wire", "llm/policy"]
 IMPURE_HEADERS = re.compile(
     r"^(sys/(?!types\.h)|netinet/|arpa/|unistd\.h|fcntl\.h|poll\.h|pthread\.h|signal\.h|thread$|mutex$|"
-    r"condition_variable$|future$|runtime/event_loop\.h)")
+    r"condition_variable$|future$|runtime/event_loop\.h)"
+)
 
 # The standard library, C's included.
 STANDARD = re.compile(r"^c?[a-z_]+$")
@@ -162,7 +163,7 @@ def check_public(path, header):
 
 
 def check_src(path, header, tree, allowed):
-    own = rooms_of(path[len("src/"):], tree.rooms)
+    own = rooms_of(path[len("src/") :], tree.rooms)
     if header.startswith("postgen/"):
         return
     library = library_of(header)
@@ -214,9 +215,14 @@ def violations(tree):
 
 
 def self_test():
-    rooms = [Room("text", "text"), Room("runtime", "runtime"), Room("request", "request", ["text"]),
-             Room("prompt", "prompt", ["text"]), Room("store", "store", ["request"]),
-             Room("llm_transport", "llm/transport", ["runtime"])]
+    rooms = [
+        Room("text", "text"),
+        Room("runtime", "runtime"),
+        Room("request", "request", ["text"]),
+        Room("prompt", "prompt", ["text"]),
+        Room("store", "store", ["request"]),
+        Room("llm_transport", "llm/transport", ["runtime"]),
+    ]
     sound = {
         "include/postgen/types.h": '#include <string>\n#include "postgen/error.h"\n',
         "src/text/utf8.h": "#include <string_view>\n",
@@ -251,7 +257,9 @@ def self_test():
         ("tools/emulator/a.cc", '#include "text/utf8.h"'),
     ]
     headers = {"src/request/json.h": "", "src/store/pg.h": ""}
-    failures = [f"found in sound code: {found}" for found in violations(Tree({**sound, **headers}, rooms))]
+    failures = [
+        f"found in sound code: {found}" for found in violations(Tree({**sound, **headers}, rooms))
+    ]
     for path, line in breaches:
         found = list(violations(Tree({**sound, **headers, path: line + "\n"}, rooms)))
         if len(found) != 1:
