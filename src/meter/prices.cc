@@ -10,8 +10,9 @@
 namespace postgen {
 namespace {
 
-// List prices of the standard tier on this date; renew both together.
-constexpr std::string_view kAsOf = "2026-11-01";
+// When the prices below, the list prices of the standard tier, were last looked up: renew both
+// together.
+constexpr std::string_view kAsOf = "2026-06-21";
 
 struct Row {
   std::string_view model;

@@ -62,11 +62,12 @@ TEST_CASE("PricesJson is the table that FindPrice reads") {
   const simdjson::dom::element document = parser.parse(json);
   CHECK(std::string(document["as_of"].get_c_str()).size() == 10);
   std::size_t count = 0;
-  for (const auto [model, row] : simdjson::dom::object(document["models"])) {
-    CAPTURE(model);
+  for (const simdjson::dom::key_value_pair field : simdjson::dom::object(document["models"])) {
+    CAPTURE(field.key);
+    const simdjson::dom::element row = field.value;
     const ModelPrice price = {double(row["input"]), double(row["cached_input"]),
                               double(row["output"])};
-    CHECK(FindPrice(model, {}) == price);
+    CHECK(FindPrice(field.key, {}) == price);
     CHECK(price.cached_input <= price.input);
     CHECK(price.input < price.output);
     ++count;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -222,17 +223,19 @@ TEST_CASE("Build leaves no trace of what is absent") {
 
 TEST_CASE("Build describes persona names of requests and of rows, and quotes others") {
   PostRequest request = SomeRequest();
-  for (const auto& [name, words] :
-       std::vector<std::pair<std::string, std::string>>{{"technical", "技術派"},
-                                                        {"fundamental", "基本面派"},
-                                                        {"news_driven", "消息派"},
-                                                        {"mixed", "綜合派"},
-                                                        {"", "綜合派"},
-                                                        {"籌碼派", "籌碼派，看法人"},
-                                                        {"航運\n教主", "「航運 教主」風格"}}) {
-    CAPTURE(name);
-    request.kol_persona = name;
-    CHECK(Has(FirstPrompt(request), words));
+  const std::pair<std::string, std::string> cases[] = {
+      {"technical", "技術派"},
+      {"fundamental", "基本面派"},
+      {"news_driven", "消息派"},
+      {"mixed", "綜合派"},
+      {"", "綜合派"},
+      {"籌碼派", "籌碼派，看法人"},
+      {"航運\n教主", "「航運 教主」風格"},
+  };
+  for (const std::pair<std::string, std::string>& c : cases) {
+    CAPTURE(c.first);
+    request.kol_persona = c.first;
+    CHECK(Has(FirstPrompt(request), c.second));
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -35,10 +36,10 @@ TEST_CASE("ChooseVersion is uniform among the good ones") {
       ChooseOften({Version(1), Version(2), Failed(3), Version(4), Version(5)}, 4000);
   CHECK(chosen.size() == 4);
   CHECK(chosen.count(3) == 0);
-  for (const auto& [number, times] : chosen) {
-    CAPTURE(number);
-    CHECK(times > 850);
-    CHECK(times < 1150);
+  for (const std::pair<const int, int>& entry : chosen) {
+    CAPTURE(entry.first);
+    CHECK(entry.second > 850);
+    CHECK(entry.second < 1150);
   }
 }
 
@@ -46,7 +47,7 @@ TEST_CASE("ChooseVersion prefers the model's versions, then those within the lim
   using Numbers = std::vector<int>;
   const auto numbers = [](const std::vector<VersionResult>& versions) {
     Numbers result;
-    for (const auto& [number, times] : ChooseOften(versions, 200)) result.push_back(number);
+    for (const auto& entry : ChooseOften(versions, 200)) result.push_back(entry.first);
     return result;
   };
   CHECK(numbers({Version(1, false), Version(2), Version(3)}) == Numbers{2, 3});
