@@ -1,5 +1,5 @@
 // Whether a failed attempt is followed by another one, and when: a pure decision, so that it is
-// tested by simulation. The rules and their sources: docs/reliability.md.
+// tested by simulation.
 #ifndef POSTGEN_SRC_LLM_POLICY_RETRY_H_
 #define POSTGEN_SRC_LLM_POLICY_RETRY_H_
 
