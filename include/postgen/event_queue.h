@@ -3,9 +3,9 @@
 // events wait, so that an event loop wakes once for many of them.
 //
 //   postgen::EventQueue queue;
-//   auto call = generator->Start(request, queue.NewObserver(/*deltas=*/true));
+//   auto call = generator->Start(request, queue.NewObserver(/*all_events=*/true));
 //   std::vector<postgen::QueuedEvent> events;
-//   while (queue.Next(std::chrono::seconds(1), 64, &events) > 0) { ... }
+//   while (queue.Next(std::chrono::seconds(1), 64, &events) > 0) Handle(events);
 #ifndef POSTGEN_EVENT_QUEUE_H_
 #define POSTGEN_EVENT_QUEUE_H_
 

@@ -4,8 +4,8 @@
 //   postgen::Options options;
 //   options.llm.api_key = key;
 //   options.store.url = "sqlite:posts.db";
-//   postgen::Result<std::unique_ptr<postgen::PostGenerator>> generator =
-//   postgen::PostGenerator::Create(options); if (!generator.ok()) return Fail(generator.error());
+//   auto generator = postgen::PostGenerator::Create(options);  // a Result<unique_ptr<...>>
+//   if (!generator.ok()) return Fail(generator.error());
 //
 //   postgen::PostRequest request;
 //   request.stock_code = "2330";

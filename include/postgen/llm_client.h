@@ -5,7 +5,7 @@
 //   class EchoClient final : public postgen::LlmClient {
 //    public:
 //     void Complete(postgen::LlmRequest request, postgen::CancelToken, postgen::LlmSink sink)
-//     override {
+//         override {
 //       postgen::LlmReply reply;
 //       reply.text = request.messages.back().content;
 //       reply.finish_reason = {postgen::FinishReason::Kind::kStop, "stop"};
