@@ -19,7 +19,7 @@ using std::chrono::seconds;
 // A look at the schema may outlive the deadlines of those who wait for it.
 constexpr auto kCheckTimeout = seconds(10);
 
-// For so long a bad look is believed, so that a crowd of posts does not ask again one by one.
+// For so long Check() believes a bad look, so that a crowd of posts does not ask again one by one.
 constexpr auto kBelieveFailure = milliseconds(500);
 
 // What each of two migrations at the same time takes first.
@@ -86,6 +86,7 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
   void Check(TimePoint deadline, PostStore::DoneCallback done) {
     auto finish = Begin<void>(deadline, std::move(done));
     if (!finish) return;
+    if (check_failure_ && loop_->Now() < believe_failure_until_) return finish(*check_failure_);
     WithColumns([finish = std::move(finish)](const Result<PostColumns>& columns) {
       finish(columns.ok() ? Status() : Status(columns.error()));
     });
@@ -175,8 +176,6 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
   void WithColumns(ColumnsCallback done) {
     if (columns_) {
       done(*columns_);
-    } else if (check_failure_ && loop_->Now() < believe_failure_until_) {
-      done(*check_failure_);
     } else {
       waiting_.push_back(std::move(done));
       if (waiting_.size() == 1) Look();
@@ -196,7 +195,9 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
   // Plans the insert without running it: whatever the server has against the table's types, its key
   // or our permissions is said before anything is paid for.
   void Rehearse(PostColumns columns, TimePoint deadline) {
-    const PostRow row;
+    PostRow row;
+    row.session_id = 0;
+    row.alternative_versions = row.topic_id = row.topic_title = row.topic_content = "";
     Run(
         MakeStatement("EXPLAIN " + InsertSql(columns), RowValues(row, columns)), deadline,
         [this](const Error& error) { EndLook(error); },

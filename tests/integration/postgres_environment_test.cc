@@ -95,7 +95,7 @@ TEST_CASE("libpq alone would be misled by such variables") {
                                                      {"PGGSSENCMODE", "require"},
                                                      {"PGTARGETSESSIONATTRS", "standby"}}) {
     CAPTURE(variable.first);
-    const Environment environment({variable});
+    const Environment environment(Environment::Variables{variable});
     CHECK(!LibpqConnects(url));
   }
 }
@@ -128,7 +128,7 @@ TEST_CASE("a password is taken from the URL and from nowhere else") {
 TEST_CASE("a service that does not exist is an error that says what to do") {
   const TestDatabase database;
   const std::string url = MigratedUrl(database);
-  const Environment environment({{"PGSERVICE", "evil"}});
+  const Environment environment(Environment::Variables{{"PGSERVICE", "evil"}});
   const Status usable = Check(url);
   REQUIRE(!usable.ok());
   CHECK(usable.error().code == Code::kStore);

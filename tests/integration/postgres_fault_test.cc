@@ -117,8 +117,8 @@ TEST_CASE("an insert whose backend is terminated in the middle is done again: on
       "EXECUTE FUNCTION sleep_once()");
   Answers<void> answers;
   f.stores.posts()->Put(TestRow("one"), Soon(), answers.Callback());
-  while (f.database.Query("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") !=
-         "1") {
+  while (f.database.Query("SELECT count(*) FROM pg_stat_activity WHERE "
+                          "datname = current_database() AND wait_event = 'PgSleep'") != "1") {
   }
   CHECK(answers.SoFar().empty());
   f.TerminateOthers();

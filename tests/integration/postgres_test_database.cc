@@ -1,5 +1,7 @@
 #include "integration/postgres_test_database.h"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <utility>
@@ -49,12 +51,8 @@ std::string TestServer::Url(const std::string& database) const {
 
 TestDatabase::TestDatabase() {
   static std::atomic<int> count = 0;
-  name_ = "test_" + std::to_string(++count);
+  name_ = "test_" + std::to_string(getpid()) + '_' + std::to_string(++count);
   RunOn(server_.Url("postgres"), "CREATE DATABASE " + name_);
-}
-
-TestDatabase::~TestDatabase() {
-  RunOn(server_.Url("postgres"), "DROP DATABASE " + name_ + " WITH (FORCE)");
 }
 
 std::string TestDatabase::Query(const std::string& sql) const { return RunOn(Url(), sql); }

@@ -24,8 +24,8 @@ struct TestServer {
 
 class TestDatabase {
  public:
+  // It goes when the server goes: dropping each would make the server flush everything each time.
   TestDatabase();
-  ~TestDatabase();  // drops it, whoever is connected
   TestDatabase(const TestDatabase&) = delete;
   TestDatabase& operator=(const TestDatabase&) = delete;
 
