@@ -20,7 +20,8 @@ ApiError GatewayError(int status) {
   std::string title = ToText(status) + " " + std::string(StatusReason(status));
   ApiError error = Make(status, title, "gateway");
   error.html = "<html>\r\n<head><title>" + title + "</title></head>\r\n<body>\r\n<center><h1>" +
-               title + "</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n";
+               title +
+               "</h1></center>\r\n<hr><center>cloudflare</center>\r\n</body>\r\n</html>\r\n";
   return error;
 }
 
@@ -77,10 +78,9 @@ ApiError WrongKeyError(std::string_view key) {
 }
 
 ApiError ModelNotFoundError(std::string_view model) {
-  return Make(404,
-              "The model `" + std::string(model) +
-                  "` does not exist or you do not have access to it.",
-              "invalid_request_error", "model_not_found");
+  return Make(
+      404, "The model `" + std::string(model) + "` does not exist or you do not have access to it.",
+      "invalid_request_error", "model_not_found");
 }
 
 ApiError InvalidRequestError(std::string message, std::optional<std::string> param,
@@ -98,15 +98,14 @@ ApiError UnsupportedParameterError(std::string_view param, std::string_view inst
 }
 
 ApiError UnsupportedValueError(std::string_view param, std::string_view value) {
-  return InvalidRequestError("Unsupported value: '" + std::string(param) +
-                                 "' does not support " + std::string(value) +
+  return InvalidRequestError("Unsupported value: '" + std::string(param) + "' does not support " +
+                                 std::string(value) +
                                  " with this model. Only the default (1) value is supported.",
                              std::string(param), "unsupported_value");
 }
 
 ApiError QuotaError(std::string_view code) {
-  return Make(429,
-              "You exceeded your current quota, please check your plan and billing details.",
+  return Make(429, "You exceeded your current quota, please check your plan and billing details.",
               "insufficient_quota", std::string(code.empty() ? "insufficient_quota" : code));
 }
 

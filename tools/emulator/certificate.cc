@@ -132,8 +132,8 @@ std::shared_ptr<ssl::context> NewTlsContext(const Options& options, std::string*
   }
   MadeCertificates made = MakeCertificates();
   context->use_certificate_chain(boost::asio::buffer(made.server), failed);
-  if (!failed) context->use_private_key(boost::asio::buffer(made.server_key), ssl::context::pem,
-                                        failed);
+  if (!failed)
+    context->use_private_key(boost::asio::buffer(made.server_key), ssl::context::pem, failed);
   if (failed) {
     *error = "cannot make a certificate: " + failed.message();
     return nullptr;

@@ -127,9 +127,10 @@ void ReadMessages(Fields& fields, ChatRequest* request) {
     request->messages.push_back({std::string(role), *std::move(text)});
   }
   if (request->messages.empty()) {
-    fields.Fail(InvalidRequestError("Invalid 'messages': empty array. Expected an array with "
-                                    "minimum length 1, but got an empty array instead.",
-                                    "messages", "empty_array"));
+    fields.Fail(
+        InvalidRequestError("Invalid 'messages': empty array. Expected an array with "
+                            "minimum length 1, but got an empty array instead.",
+                            "messages", "empty_array"));
   }
 }
 

@@ -73,8 +73,7 @@ class Connection final : public Transport::Client,
         lingered_bytes_ += bytes.size();
         if (lingered_bytes_ > kMaxLingerBytes) return Close();
         break;
-      case Phase::kClosed:
-        return;
+      case Phase::kClosed: return;
     }
     if (phase_ != Phase::kClosed) KeepReading();
   }
@@ -117,8 +116,7 @@ class Connection final : public Transport::Client,
     parser_->body_limit(kMaxBodyBytes);
     parser_->header_limit(kMaxHeaderBytes);
     if (std::int64_t idle_ms = service_.settings().idle_close_ms; idle_ms > 0) {
-      pacer_.Schedule(shared_from_this(),
-                      Clock::now() + FromMs(static_cast<double>(idle_ms)));
+      pacer_.Schedule(shared_from_this(), Clock::now() + FromMs(static_cast<double>(idle_ms)));
     }
   }
 
@@ -324,9 +322,9 @@ Connections::~Connections() = default;
 
 void Connections::Serve(std::shared_ptr<Transport> transport, bool tls) {
   std::uint64_t id = ++last_id_;
-  auto connection = std::make_shared<Connection>(
-      std::move(transport), id, tls, service_, pacer_,
-      [open = open_.get(), id] { open->by_id.erase(id); });
+  auto connection =
+      std::make_shared<Connection>(std::move(transport), id, tls, service_, pacer_,
+                                   [open = open_.get(), id] { open->by_id.erase(id); });
   open_->by_id.emplace(id, connection);
   connection->Start();
 }

@@ -17,7 +17,7 @@ namespace emulator {
 struct GenerationPace {
   Duration first{};
   Duration per_token{};
-  std::int64_t reasoning_tokens = 0;       // generated evenly before the first visible token
+  std::int64_t reasoning_tokens = 0;        // generated evenly before the first visible token
   std::vector<std::int64_t> choice_tokens;  // visible tokens of each choice
 
   Duration TokenDue(std::int64_t token) const { return first + per_token * token; }

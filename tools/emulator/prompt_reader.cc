@@ -70,9 +70,9 @@ std::string_view RunBefore(std::string_view text, std::size_t end) {
 // nothing is part of the name.
 std::string_view WithoutLead(std::string_view run) {
   constexpr std::string_view kLeads[] = {
-      "股票名稱", "股票標的", "請針對", "請分析", "請為", "請就", "針對", "關於", "分析", "討論",
-      "撰寫",     "解釋",     "說明",   "股票",   "個股", "標的", "一篇", "今日", "今天", "介紹",
-      "的",       "是",       "對",     "在",     "寫",   "就",   "為"};
+      "股票名稱", "股票標的", "請針對", "請分析", "請為", "請就", "針對", "關於", "分析",
+      "討論",     "撰寫",     "解釋",   "說明",   "股票", "個股", "標的", "一篇", "今日",
+      "今天",     "介紹",     "的",     "是",     "對",   "在",   "寫",   "就",   "為"};
   for (std::string_view lead : kLeads) {
     std::size_t at = run.rfind(lead);
     if (at == std::string_view::npos) continue;
@@ -160,7 +160,8 @@ int LimitScore(std::string_view text, std::size_t number_end) {
   std::size_t body = std::string_view::npos;
   for (std::string_view word : {"內容", "內文", "正文", "全文", "貼文", "文章"}) {
     std::size_t at = before.rfind(word);
-    if (at != std::string_view::npos) body = body == std::string_view::npos ? at : std::max(body, at);
+    if (at != std::string_view::npos)
+      body = body == std::string_view::npos ? at : std::max(body, at);
   }
   bool about_title =
       title != std::string_view::npos && (body == std::string_view::npos || body < title);
@@ -265,9 +266,7 @@ void FindStock(std::string_view text, std::string* name, std::string* code) {
   code->clear();
   std::string_view found;
   for (std::size_t pos = 0; pos < text.size(); ++pos) {
-    std::size_t bracket = text[pos] == '('                    ? 1
-                          : text.substr(pos, 3) == "（" ? 3
-                                                              : 0;
+    std::size_t bracket = text[pos] == '(' ? 1 : text.substr(pos, 3) == "（" ? 3 : 0;
     if (bracket == 0) continue;
     std::string_view here = CodeAt(text, pos + bracket);
     if (here.empty() || (!code->empty() && here != *code)) continue;

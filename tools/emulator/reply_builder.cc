@@ -21,9 +21,7 @@ constexpr std::string_view kBrokenJson = R"({"id":"chatcmpl-broken","choices":[{
 constexpr Duration kCommentInterval = std::chrono::milliseconds(100);
 constexpr std::size_t kMissingBytes = 1000;
 
-bool Is(const std::optional<Fault>& fault, FaultKind kind) {
-  return fault && fault->kind == kind;
-}
+bool Is(const std::optional<Fault>& fault, FaultKind kind) { return fault && fault->kind == kind; }
 
 void WriteUsage(JsonWriter& json, std::int64_t prompt_tokens, std::int64_t completion_tokens,
                 std::int64_t reasoning_tokens) {
@@ -104,8 +102,7 @@ ReplyScript BodyReply(ReplyHead head, std::string body, const std::optional<Faul
 }
 
 // Sends `bytes` over and over after `head`, as a chunked body.
-ReplyScript RepeatedReply(ReplyHead head, std::string_view bytes, Duration due,
-                          Duration interval) {
+ReplyScript RepeatedReply(ReplyHead head, std::string_view bytes, Duration due, Duration interval) {
   head.framing = BodyFraming::kChunked;
   ReplyScript script;
   AppendHead(script.bytes, head);
@@ -204,16 +201,15 @@ class StreamWriter {
   // Everything before the first delta; it leaves together with it.
   void WriteOpening() {
     if (Is(fault_, FaultKind::kFilterChunks)) {
-      events_.Data(
-          R"({"choices":[],"created":0,"id":"","model":"","object":"",)"
-          R"("prompt_filter_results":[{"prompt_index":0,"content_filter_results":{}}]})");
+      events_.Data(R"({"choices":[],"created":0,"id":"","model":"","object":"",)"
+                   R"("prompt_filter_results":[{"prompt_index":0,"content_filter_results":{}}]})");
     }
     for (const Choice& choice : completion_.choices) {
       const char* empty = choice.field == Choice::Field::kContent ? "\"\"" : "null";
-      WriteChunk(choice,
-                 R"("delta":{"role":"assistant","content":)" + std::string(empty) +
-                     R"(,"refusal":null})",
-                 "null", RunningUsage(0));
+      WriteChunk(
+          choice,
+          R"("delta":{"role":"assistant","content":)" + std::string(empty) + R"(,"refusal":null})",
+          "null", RunningUsage(0));
     }
   }
 

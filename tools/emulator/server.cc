@@ -102,7 +102,8 @@ class ParentWatch {
     CheckParent();
     // A terminal, a file or /dev/null says nothing about the parent.
     struct stat info {};
-    bool tells = fstat(STDIN_FILENO, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode));
+    bool tells =
+        fstat(STDIN_FILENO, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode));
     if (!tells) return;
     error_code error;
     stdin_.assign(dup(STDIN_FILENO), error);
@@ -154,8 +155,8 @@ int RunServer(const Options& options, std::string* error) {
   Connections connections(service, pacer);
   Listener listener(context, tls.get(), connections);
   if (error_code failed = listener.Open(options)) {
-    *error = "cannot listen on " + options.host + ":" + ToText(options.port) + ": " +
-             failed.message();
+    *error =
+        "cannot listen on " + options.host + ":" + ToText(options.port) + ": " + failed.message();
     return 1;
   }
   asio::signal_set signals(context, SIGTERM, SIGINT);

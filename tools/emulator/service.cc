@@ -17,8 +17,8 @@ namespace {
 // What a call without a token limit is taken to need at most.
 constexpr std::int64_t kAssumedMaxTokens = 1000;
 
-constexpr std::string_view kModels[] = {"gpt-4o-mini", "gpt-4o", "gpt-4-turbo", "gpt-4.1",
-                                        "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-5-mini", "o3-mini"};
+constexpr std::string_view kModels[] = {"gpt-4o-mini",  "gpt-4o",        "gpt-4-turbo", "gpt-4.1",
+                                        "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-5-mini",  "o3-mini"};
 
 bool EndsWith(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
@@ -50,26 +50,31 @@ std::optional<ApiError> CheckKey(const HttpRequest& request, const std::string& 
   return std::nullopt;
 }
 
-// Faults that end a call before all of its tokens are generated, or go on after all. True if the
-// call does not come to its proper end.
-bool AdjustPace(const Fault& fault, std::int64_t tokens_per_chunk, GenerationPace* pace) {
+// Faults that break a call off, or go on after its end. A stream is then generated as far as it was
+// sent; the text of a whole reply was complete before the fault. True if `fault` is one of them.
+bool AdjustPace(const Fault& fault, bool stream, std::int64_t tokens_per_chunk,
+                GenerationPace* pace) {
   constexpr std::int64_t kEndless = 1LL << 40;
   std::int64_t limit = 0;
   switch (fault.kind) {
-    case FaultKind::kStallHeaders:
-    case FaultKind::kComments: break;
+    case FaultKind::kErrorMid:
+      if (!stream) return false;
+      limit = TokensInDeltas(fault.number, tokens_per_chunk);
+      break;
     case FaultKind::kResetAfter:
     case FaultKind::kStallAfter:
     case FaultKind::kCut:
     case FaultKind::kChunkedCut:
-    case FaultKind::kEofCut:
-    case FaultKind::kErrorMid: limit = TokensInDeltas(fault.number, tokens_per_chunk); break;
-    case FaultKind::kEndless:
-      for (std::int64_t& tokens : pace->choice_tokens) tokens = kEndless;
-      return true;
+    case FaultKind::kEofCut: limit = TokensInDeltas(fault.number, tokens_per_chunk); break;
+    case FaultKind::kEndless: limit = kEndless; break;
+    case FaultKind::kStallHeaders:
+    case FaultKind::kComments: break;
     default: return false;
   }
-  for (std::int64_t& tokens : pace->choice_tokens) tokens = std::min(tokens, limit);
+  if (!stream) return true;
+  for (std::int64_t& tokens : pace->choice_tokens) {
+    tokens = limit == kEndless ? kEndless : std::min(tokens, limit);
+  }
   return true;
 }
 
@@ -98,8 +103,8 @@ Service::Service(Settings settings) : settings_(std::move(settings)), ledger_(Cl
 }
 
 void Service::ConfigureLimits(TimePoint now) {
-  limiter_.Configure(
-      {settings_.rpm, settings_.tpm, settings_.burst_s, settings_.drain_on_refusal}, now);
+  limiter_.Configure({settings_.rpm, settings_.tpm, settings_.burst_s, settings_.drain_on_refusal},
+                     now);
 }
 
 std::shared_ptr<Exchange> Service::Accept(const HttpRequest& request, std::uint64_t connection,
@@ -190,8 +195,8 @@ void Service::AnswerChat(const HttpRequest& http, std::uint64_t connection, Time
   }
   std::int64_t reserved = 0;
   if (std::holds_alternative<ChatRequest>(parsed)) {
-    reserved = CountPromptTokens(request) +
-               request.TokenLimit().value_or(kAssumedMaxTokens) * request.n;
+    reserved =
+        CountPromptTokens(request) + request.TokenLimit().value_or(kAssumedMaxTokens) * request.n;
   }
   if (auto error = limiter_.Admit(request.model, reserved, now)) {
     return Refuse(call, *error, "rate_limit_" + error->type, now, exchange);
@@ -201,9 +206,10 @@ void Service::AnswerChat(const HttpRequest& http, std::uint64_t connection, Time
     return Refuse(call, *error, "invalid_request", now, exchange);
   }
   if (!fault_error.empty()) {
-    return Refuse(call, InvalidRequestError("x-emulator-fault: " + fault_error, std::nullopt,
-                                            "invalid_fault"),
-                  "invalid_request", now, exchange);
+    return Refuse(
+        call,
+        InvalidRequestError("x-emulator-fault: " + fault_error, std::nullopt, "invalid_fault"),
+        "invalid_request", now, exchange);
   }
   if (auto error = CheckSupported(request, settings_)) {
     return Refuse(call, *error, error->code.value_or("invalid_request"), now, exchange);
@@ -248,7 +254,7 @@ void Service::Serve(Call& call, TimePoint now, Exchange& exchange) {
   }
 
   ReplyOptions options;
-  options.headers = Headers(call, exchange.pace.first, now);
+  options.headers = Headers(call, request.stream ? exchange.pace.first : exchange.pace.End(), now);
   options.keep_alive = keep_alive;
   options.http10 = call.http.http10;
   options.include_usage = request.include_usage;
@@ -257,8 +263,8 @@ void Service::Serve(Call& call, TimePoint now, Exchange& exchange) {
   options.fault = call.fault;
   exchange.script = request.stream ? StreamReply(completion, exchange.pace, options)
                                    : WholeReply(completion, exchange.pace, options);
-  exchange.completes = !call.fault || !AdjustPace(*call.fault, settings_.tokens_per_chunk,
-                                                  &exchange.pace);
+  exchange.completes = !call.fault || !AdjustPace(*call.fault, request.stream,
+                                                  settings_.tokens_per_chunk, &exchange.pace);
 }
 
 void Service::Refuse(const Call& call, const ApiError& error, const std::string& reason,

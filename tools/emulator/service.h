@@ -44,8 +44,8 @@ class Service {
  public:
   explicit Service(Settings settings);
 
-  // Answers `request`. The reply starts at once, unless the exchange is `waiting`: then when `start`
-  // is called, from within a later Finish.
+  // Answers `request`. The reply starts at once, unless the exchange is `waiting`: then when
+  // `start` is called, from within a later Finish.
   std::shared_ptr<Exchange> Accept(const HttpRequest& request, std::uint64_t connection,
                                    TimePoint now, std::function<void()> start);
 

@@ -59,9 +59,9 @@ struct Spec {
   std::string_view help;
 };
 
-constexpr std::string_view kShapes[] = {"labels",   "bold",       "fence",    "preamble",
-                                        "one_line", "body_first", "simplified", "brackets",
-                                        "no_labels", "title_only", "body_only", "mixed"};
+constexpr std::string_view kShapes[] = {"labels",    "bold",       "fence",      "preamble",
+                                        "one_line",  "body_first", "simplified", "brackets",
+                                        "no_labels", "title_only", "body_only",  "mixed"};
 constexpr std::string_view kOverConcurrency[] = {"queue", "429", "503"};
 constexpr std::string_view kUsageStyles[] = {"final_chunk", "finish_chunk", "every_chunk",
                                              "x_groq"};
@@ -115,16 +115,17 @@ const ListField kModelSpeedField = {
         json.String(model + "=" + ToText(speed.ttft_ms) + "," + ToText(speed.tokens_per_s));
       }
     }};
-const ListField kFaultField = {
-    "KIND[=VALUE][:SHARE|@EVERY|#COUNT]", AddFault, [](Settings& s) { s.faults.clear(); },
-    [](const Settings& s, JsonWriter& json) {
-      for (const FaultRule& rule : s.faults) json.String(rule.spec);
-    }};
-const ListField kUnknownModelField = {
-    "MODEL", AddUnknownModel, [](Settings& s) { s.unknown_models.clear(); },
-    [](const Settings& s, JsonWriter& json) {
-      for (const std::string& model : s.unknown_models) json.String(model);
-    }};
+const ListField kFaultField = {"KIND[=VALUE][:SHARE|@EVERY|#COUNT]", AddFault,
+                               [](Settings& s) { s.faults.clear(); },
+                               [](const Settings& s, JsonWriter& json) {
+                                 for (const FaultRule& rule : s.faults) json.String(rule.spec);
+                               }};
+const ListField kUnknownModelField = {"MODEL", AddUnknownModel,
+                                      [](Settings& s) { s.unknown_models.clear(); },
+                                      [](const Settings& s, JsonWriter& json) {
+                                        for (const std::string& model : s.unknown_models)
+                                          json.String(model);
+                                      }};
 
 constexpr double kTenMinutesMs = 600'000;
 constexpr std::int64_t kMaxInt = std::numeric_limits<std::int64_t>::max();
@@ -259,16 +260,12 @@ std::string KeyOf(std::string_view flag) {
 // The text of a JSON scalar as a flag's value would be written.
 std::optional<std::string> ScalarText(simdjson::dom::element value) {
   switch (value.type()) {
-    case simdjson::dom::element_type::STRING:
-      return std::string(std::string_view(value));
-    case simdjson::dom::element_type::BOOL:
-      return bool(value) ? "true" : "false";
+    case simdjson::dom::element_type::STRING: return std::string(std::string_view(value));
+    case simdjson::dom::element_type::BOOL: return bool(value) ? "true" : "false";
     case simdjson::dom::element_type::INT64:
     case simdjson::dom::element_type::UINT64:
-    case simdjson::dom::element_type::DOUBLE:
-      return simdjson::minify(value);
-    default:
-      return std::nullopt;
+    case simdjson::dom::element_type::DOUBLE: return simdjson::minify(value);
+    default: return std::nullopt;
   }
 }
 
@@ -319,8 +316,8 @@ bool ParseNumber(std::string_view flag, std::string_view text, double low, doubl
   return false;
 }
 
-bool ParseInteger(std::string_view flag, std::string_view text, std::int64_t low,
-                  std::int64_t high, std::int64_t* number, std::string* error) {
+bool ParseInteger(std::string_view flag, std::string_view text, std::int64_t low, std::int64_t high,
+                  std::int64_t* number, std::string* error) {
   std::optional<std::int64_t> parsed = ToNumber<std::int64_t>(text);
   if (parsed && *parsed >= low && *parsed <= high) {
     *number = *parsed;

@@ -97,7 +97,8 @@ struct Settings {
 };
 
 // Sets the setting called `flag` (without the dashes) from text. False, with a one-line reason in
-// *error that names the flag and its bound, if there is no such setting or the value is not allowed.
+// *error that names the flag and its bound, if there is no such setting or the value is not
+// allowed.
 bool ApplySetting(std::string_view flag, std::string_view value, Settings* settings,
                   std::string* error);
 
@@ -121,8 +122,8 @@ std::string SettingsHelp();
 // Parses all of `text` as a number in [low, high]. Messages are for `flag`.
 bool ParseNumber(std::string_view flag, std::string_view text, double low, double high,
                  double* number, std::string* error);
-bool ParseInteger(std::string_view flag, std::string_view text, std::int64_t low,
-                  std::int64_t high, std::int64_t* number, std::string* error);
+bool ParseInteger(std::string_view flag, std::string_view text, std::int64_t low, std::int64_t high,
+                  std::int64_t* number, std::string* error);
 
 }  // namespace emulator
 

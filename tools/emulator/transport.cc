@@ -35,11 +35,9 @@ void CloseSocket(Tcp::socket& socket, bool reset) {
   socket.close(ignored);
 }
 
-class PlainTransport final : public Transport,
-                             public std::enable_shared_from_this<PlainTransport> {
+class PlainTransport final : public Transport, public std::enable_shared_from_this<PlainTransport> {
  public:
-  PlainTransport(asio::io_context& context, int descriptor)
-      : socket_(Adopt(context, descriptor)) {
+  PlainTransport(asio::io_context& context, int descriptor) : socket_(Adopt(context, descriptor)) {
     socket_.native_non_blocking(true);
   }
 

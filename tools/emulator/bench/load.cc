@@ -142,8 +142,8 @@ class Stream {
     deltas_ += progress.deltas;
     if (progress.deltas > 0) progress.late_ms = LateMs(now);
     constexpr std::string_view kEnd = "\r\n0\r\n\r\n";
-    progress.finished = bytes.size() >= kEnd.size() &&
-                        bytes.substr(bytes.size() - kEnd.size()) == kEnd;
+    progress.finished =
+        bytes.size() >= kEnd.size() && bytes.substr(bytes.size() - kEnd.size()) == kEnd;
     return progress;
   }
 
@@ -259,7 +259,8 @@ int Run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   if (!ParseFlags(argc, argv, &options)) {
-    std::fputs("usage: postgen-emulator-load --port N [--pid N] [--streams N] [--seconds N]", stderr);
+    std::fputs("usage: postgen-emulator-load --port N [--pid N] [--streams N] [--seconds N]",
+               stderr);
     std::fputs(" [--warmup-s N] [--ttft-ms N] [--tokens-per-s N] [--tokens-per-chunk N]", stderr);
     std::fputs(" [--words N]\n", stderr);
     return 2;

@@ -95,8 +95,9 @@ std::string Text(std::string_view json, std::initializer_list<const char*> path)
   simdjson::dom::parser parser;
   simdjson::dom::element value = parser.parse(json.data(), json.size());
   for (const char* key : path) {
-    value = key[0] >= '0' && key[0] <= '9' ? value.at(static_cast<std::size_t>(key[0] - '0')).value()
-                                           : value[key].value();
+    value = key[0] >= '0' && key[0] <= '9'
+                ? value.at(static_cast<std::size_t>(key[0] - '0')).value()
+                : value[key].value();
   }
   return value.is_string() ? std::string(std::string_view(value)) : simdjson::minify(value);
 }
@@ -330,15 +331,52 @@ TEST_CASE("faults of the message") {
 }
 
 TEST_CASE("every fault gives a script for a stream and for a whole reply") {
-  for (const char* name :
-       {"status", "quota", "slow-down", "retry-after=1", "redirect=http://x/", "html", "empty",
-        "error-200", "http-garbage", "big-header=10", "reset", "stall", "stall-headers",
-        "reset-after", "stall-after", "cut", "chunked-cut", "eof-cut", "slow-close", "close-after",
-        "endless", "comments", "error-mid", "no-done", "fake-done", "garbage", "keepalive-event",
-        "filter-chunks", "choice-index", "empty-content", "null-content", "refusal",
-        "content-filter", "length", "bad-utf8", "lone-surrogate", "split-surrogate", "nul-content",
-        "big-event=100", "byte-by-byte", "crlf", "cr", "bom", "content-length-too-large",
-        "trailing-bytes", "gzip"}) {
+  for (const char* name : {"status",
+                           "quota",
+                           "slow-down",
+                           "retry-after=1",
+                           "redirect=http://x/",
+                           "html",
+                           "empty",
+                           "error-200",
+                           "http-garbage",
+                           "big-header=10",
+                           "reset",
+                           "stall",
+                           "stall-headers",
+                           "reset-after",
+                           "stall-after",
+                           "cut",
+                           "chunked-cut",
+                           "eof-cut",
+                           "slow-close",
+                           "close-after",
+                           "endless",
+                           "comments",
+                           "error-mid",
+                           "no-done",
+                           "fake-done",
+                           "garbage",
+                           "keepalive-event",
+                           "filter-chunks",
+                           "choice-index",
+                           "empty-content",
+                           "null-content",
+                           "refusal",
+                           "content-filter",
+                           "length",
+                           "bad-utf8",
+                           "lone-surrogate",
+                           "split-surrogate",
+                           "nul-content",
+                           "big-event=100",
+                           "byte-by-byte",
+                           "crlf",
+                           "cr",
+                           "bom",
+                           "content-length-too-large",
+                           "trailing-bytes",
+                           "gzip"}) {
     CAPTURE(name);
     for (const char* members : {"", R"("stream":true,)", R"("max_tokens":1,"stream":true,)"}) {
       Fault fault = Parse(name);

@@ -112,7 +112,8 @@ enum class End { kClosed, kReset, kSilent };
 // A plain connection.
 class Client {
  public:
-  explicit Client(const Emulator& server) : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit Client(const Emulator& server)
+      : socket_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_port = htons(server.port());
@@ -310,8 +311,7 @@ TEST_CASE("bad HTTP and oversize requests are refused, whatever they are") {
   CHECK(answer("nonsense\r\n\r\n") == "HTTP/1.1 400");
   CHECK(answer("POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n") == "HTTP/1.1 400");
   CHECK(answer(Post("/v1/chat/completions", std::string((4 << 20) + 1, ' '))) == "HTTP/1.1 413");
-  CHECK(answer("GET / HTTP/1.1\r\nx: " + std::string(70'000, 'x') + "\r\n\r\n") ==
-        "HTTP/1.1 431");
+  CHECK(answer("GET / HTTP/1.1\r\nx: " + std::string(70'000, 'x') + "\r\n\r\n") == "HTTP/1.1 431");
 
   emulator::Rng rng(1);
   for (int round = 0; round < 100; ++round) {
@@ -386,7 +386,9 @@ TEST_CASE("faults of the connection") {
   CHECK(Contains(play("byte-by-byte", true).second, "data: [DONE]"));
   CHECK(Contains(play("crlf", true).second, "}\r\n\r\ndata: "));
   CHECK(Contains(play("cr", true).second, "}\r\rdata: "));
-  CHECK(Contains(play("bom", true).second, "\xEF\xBB\xBF" "data: "));
+  CHECK(Contains(play("bom", true).second,
+                 "\xEF\xBB\xBF"
+                 "data: "));
   CHECK(Contains(play("big-event=1000000", true).second, std::string(1'000'000, 'a')));
   CHECK(Contains(play("status=204", false).second, "204 No Content\r\n"));
 }

@@ -12,9 +12,8 @@ using namespace emulator;
 
 namespace {
 
-constexpr const char* kBody =
-    R"json({"model":"gpt-4o-mini","max_tokens":50,)json"
-    R"json("messages":[{"role":"user","content":"台積電(2330)"}]})json";
+constexpr const char* kBody = R"json({"model":"gpt-4o-mini","max_tokens":50,)json"
+                              R"json("messages":[{"role":"user","content":"台積電(2330)"}]})json";
 
 HttpRequest Request(std::string method, std::string path, std::string body = "") {
   HttpRequest request;

@@ -62,8 +62,7 @@ TEST_CASE("tokens cover the text, split no character, and cost what is said") {
   CHECK(ends.size() == CountTokens(text));
   CHECK(ends.back() == text.size());
   for (std::size_t end : ends) {
-    bool at_boundary =
-        end == text.size() || (static_cast<unsigned char>(text[end]) & 0xC0) != 0x80;
+    bool at_boundary = end == text.size() || (static_cast<unsigned char>(text[end]) & 0xC0) != 0x80;
     CHECK(at_boundary);
   }
 }

@@ -55,7 +55,7 @@ constexpr Angle kAngles[] = {Angle::kTechnical, Angle::kFundamental, Angle::kSen
 
 TEST_CASE("bodies keep to the limit, name the stock and end in a whole sentence") {
   for (bool question : {false, true}) {
-    for (std::size_t limit : {50, 80, 150, 200, 600, 1500, 4000}) {
+    for (std::size_t limit : std::vector<std::size_t>{50, 80, 150, 200, 600, 1500, 4000}) {
       for (std::uint64_t seed = 0; seed < 40; ++seed) {
         PromptHints hints = Hints(limit, question);
         hints.direction = static_cast<Direction>(seed % 3);
@@ -63,8 +63,7 @@ TEST_CASE("bodies keep to the limit, name the stock and end in a whole sentence"
         Rng rng(Mix(seed, limit));
         Post post = WritePost(hints, 1, seed, rng);
         CAPTURE(post.body);
-        double share =
-            static_cast<double>(CountCodePoints(post.body)) / static_cast<double>(limit);
+        double share = static_cast<double>(CountCodePoints(post.body)) / static_cast<double>(limit);
         CHECK(share >= 0.75);
         CHECK(share <= 0.98);
         CHECK(Contains(post.body, "台積電"));
