@@ -55,7 +55,7 @@ POSTGEN_EXPORT std::string DiagnosesToJson(const std::vector<Diagnosis>& diagnos
 // options are dotted. Doors build their flags, names and tables from it.
 POSTGEN_EXPORT std::string SchemaJson();
 
-// The built-in price table: {"as_of": "2026-11-01", "unit": "USD per 1M tokens",
+// The built-in price table: {"as_of": "2026-06-21", "unit": "USD per 1M tokens",
 // "models": {"gpt-4o-mini": {"input", "cached_input", "output"}, ...}}.
 POSTGEN_EXPORT std::string PricesJson();
 
