@@ -15,8 +15,9 @@ namespace postgen {
 namespace {
 
 constexpr std::size_t kDraftWords = 200;
-// Models run long; aiming lower keeps most texts within the limit.
-constexpr double kTargetShare = 0.88;
+// Models ran 13 to 37 % over a limit that the prompt called strict: a quarter more than this is the
+// limit itself.
+constexpr double kTargetShare = 0.80;
 
 using ProfileText = std::optional<std::string> KolProfile::*;
 

@@ -295,6 +295,16 @@ std::size_t FindWordLimit(std::string_view text) {
   return best == nullptr || best->score < -2 ? 0 : best->limit;
 }
 
+std::size_t FindWordTarget(std::string_view text) {
+  constexpr std::string_view kAbout = "字左右";
+  for (std::size_t at = text.find(kAbout); at != std::string_view::npos;
+       at = text.find(kAbout, at + kAbout.size())) {
+    if (!Contains(Window(text, at, at + kAbout.size() + 9), "目標")) continue;
+    if (auto number = NumberBefore(text, at)) return *number;
+  }
+  return 0;
+}
+
 PromptHints ReadPrompt(const ChatRequest& request) {
   std::string system;
   std::string user;
@@ -315,6 +325,7 @@ PromptHints ReadPrompt(const ChatRequest& request) {
   if (hints.word_limit == 0) {
     hints.word_limit = hints.question ? kDefaultQuestionLimit : kDefaultLimit;
   }
+  hints.word_target = std::min(FindWordTarget(user), hints.word_limit);
   hints.title = ContainsAny(all, {"標題", "title"});
   hints.labels = ContainsAny(all, {"標題：", "標題:", "「標題」"}) &&
                  ContainsAny(all, {"內容：", "內容:", "「內容」"});

@@ -19,6 +19,7 @@ struct PromptHints {
   std::string stock_name;  // empty: none named
   std::string stock_code;
   std::size_t word_limit = 150;  // code points
+  std::size_t word_target = 0;   // what the prompt asks to aim at; 0: no such wish
   bool labels = false;           // 標題 and 內容 are asked for as labels
   bool title = false;            // a title is asked for
   bool question = false;         // one question rather than an analysis
@@ -38,6 +39,9 @@ void FindStock(std::string_view text, std::string* name, std::string* code);
 // The limit in "150 個字以內"; of several, one that is called a limit and is not the title's.
 // 0 if there is none.
 std::size_t FindWordLimit(std::string_view text);
+
+// The number in "以 160 字左右為目標"; 0 if there is none.
+std::size_t FindWordTarget(std::string_view text);
 
 }  // namespace emulator
 

@@ -21,6 +21,8 @@ constexpr int kAttempts = 60;
 constexpr int kAttemptsByTurns = 10;
 constexpr double kLeastShare = 0.75;
 constexpr double kMostShare = 0.98;
+// How far a text is from the length that the prompt asks to aim at.
+constexpr double kOffTarget = 0.1;
 constexpr double kOffLimitTolerance = 0.03;
 // From this limit on a body has paragraphs.
 constexpr std::size_t kParagraphLimit = 250;
@@ -36,10 +38,15 @@ struct Range {
   }
 };
 
-Range BodyRange(std::size_t limit, double length_factor) {
-  double words = static_cast<double>(limit);
+Range BodyRange(const PromptHints& hints, double length_factor) {
+  double words = static_cast<double>(hints.word_limit);
   double low = words * kLeastShare;
   double high = words * kMostShare;
+  if (hints.word_target > 0) {
+    double target = static_cast<double>(hints.word_target);
+    low = target * (1 - kOffTarget);
+    high = std::min(high, target * (1 + kOffTarget));
+  }
   if (length_factor != 1) {
     low = words * length_factor * (1 - kOffLimitTolerance);
     high = words * length_factor * (1 + kOffLimitTolerance);
@@ -183,7 +190,7 @@ std::string DraftBody(const PromptHints& hints, Range range, std::optional<std::
 
 std::string WriteBody(const PromptHints& hints, double length_factor, std::uint64_t turn,
                       Rng& rng) {
-  Range range = BodyRange(hints.word_limit, length_factor);
+  Range range = BodyRange(hints, length_factor);
   std::string best;
   std::size_t best_distance = static_cast<std::size_t>(-1);
   for (int attempt = 0; attempt < kAttempts && best_distance > 0; ++attempt) {

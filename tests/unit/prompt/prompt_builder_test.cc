@@ -147,7 +147,7 @@ TEST_CASE("Build states the word limit once, as N 個字以內, and aims lower")
       CHECK(Has(prompt, "標點、英文字母、數字"));
     }
   }
-  CHECK(Has(FirstPrompt(SomeRequest()), "176 字左右"));
+  CHECK(Has(FirstPrompt(SomeRequest()), "160 字左右"));
 }
 
 TEST_CASE("Build asks for the two labels") {

@@ -23,6 +23,13 @@ std::string Stock(std::string_view text) {
   return name + "|" + code;
 }
 
+TEST_CASE("a target beside the limit") {
+  CHECK(FindWordTarget("內容必須在 200 個字以內；請以 160 字左右為目標。") == 160);
+  CHECK(FindWordLimit("內容必須在 200 個字以內；請以 160 字左右為目標。") == 200);
+  CHECK(FindWordTarget("標題：15 字左右，最多 20 字。") == 0);
+  CHECK(FindWordTarget("200 個字以內") == 0);
+}
+
 }  // namespace
 
 TEST_CASE("the stock is found with either kind of bracket and without what leads to it") {
