@@ -174,12 +174,6 @@ Code CodeOf(const std::string& name) {
   return Code::kInternal;
 }
 
-void RefuseSubInterpreters() {
-  if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
-    throw py::import_error("postgen does not support sub-interpreters");
-  }
-}
-
 void BindParts(py::module_& module) {
   py::class_<PartJob, std::shared_ptr<PartJob>>(module, "PartJob")
       .def_property_readonly("kind", &PartJob::kind)
@@ -226,8 +220,7 @@ void BindGenerator(py::module_& module) {
 
 }  // namespace
 
-PYBIND11_MODULE(_core, module) {
-  RefuseSubInterpreters();
+PYBIND11_MODULE(_core_of_main_interpreter, module) {
   py::register_exception<Failure>(module, "Failure");
   BindParts(module);
   BindGenerator(module);
@@ -238,3 +231,13 @@ PYBIND11_MODULE(_core, module) {
 }
 
 }  // namespace postgen::python
+
+// What `import postgen._core` calls. pybind11 hangs in sub-interpreters of Python 3.11, hence this
+// check before it is entered.
+PyMODINIT_FUNC PyInit__core() {
+  if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
+    PyErr_SetString(PyExc_ImportError, "postgen does not support sub-interpreters");
+    return nullptr;
+  }
+  return postgen::python::PyInit__core_of_main_interpreter();
+}

@@ -16,7 +16,7 @@ namespace py = pybind11;
 namespace postgen::python {
 namespace {
 
-// Python's answer to a miss may take as long as the core lets it; this bounds forgotten ones.
+// As long as the engine waits for a cache.
 constexpr std::chrono::milliseconds kCacheDeadline{20};
 
 TimePoint Now() { return std::chrono::steady_clock::now(); }

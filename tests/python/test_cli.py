@@ -274,6 +274,13 @@ def test_doctor_finds_a_wrong_key(start_emulator: StartEmulator) -> None:
     assert levels["llm"] == "error"
 
 
+def test_doctor_checks_the_rest_without_a_key(tmp_path: Path) -> None:
+    done = postgen_command("doctor", f"--store=sqlite:{tmp_path / 'posts.db'}", "--json")
+    assert done.returncode == 1
+    levels = {finding["subject"]: finding["level"] for finding in json.loads(done.stdout)}
+    assert (levels["llm"], levels["store"]) == ("error", "ok")
+
+
 def test_migrate(tmp_path: Path) -> None:
     store = f"--store=sqlite:{tmp_path / 'posts.db'}"
     first = postgen_command("migrate", store)

@@ -88,9 +88,8 @@ class PostGenerator:
         bridge.listen(call, listener)
         try:
             post = await ended
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
+        finally:
+            call.cancel()  # without effect on a post that has ended
         return post.raise_for_error()
 
     def stream(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -143,8 +142,9 @@ class PostGenerator:
     ) -> Iterator[Post]:
         """Posts in the order of their requests, failed ones too (`post.ok`, `post.error`).
 
-        At most `concurrency` are under way, and never more than `max_pending_posts`. Requests are
-        taken from the iterable as they are needed. Leaving the loop early cancels what is open.
+        At most `concurrency` are under way, and always fewer than `max_pending_posts`, so that
+        none is refused as one too many. Requests are taken from the iterable as they are needed.
+        Leaving the loop early cancels what is open.
         """
         engine = self._use()
         queue = _core.EventQueue()
@@ -181,11 +181,11 @@ class PostGenerator:
 
         def start(request: Mapping[str, Any]) -> _core.Call:
             call = engine.start(encode_request(request), bridge.queue)
-            bridge.listen(call, lambda event, _: finish(call.id, Post(reply_of(event))))
+            bridge.listen(call, listener)
             return call
 
-        def finish(call_id: int, post: Post) -> None:
-            window.finish(call_id, post)
+        def listener(event: dict[str, Any], _: bool) -> None:
+            window.finish(event["call_id"], Post(reply_of(event)))
             arrived.set()
 
         window = Window(requests, start, self._limit(concurrency), on_progress)
@@ -304,7 +304,7 @@ class PostGenerator:
     def _limit(self, concurrency: int) -> int:
         if concurrency < 1:
             raise ValueError("concurrency must be at least 1")
-        return min(concurrency, self._max_pending)
+        return min(concurrency, max(1, self._max_pending - 1))
 
 
 _live: weakref.WeakSet[PostGenerator] = weakref.WeakSet()

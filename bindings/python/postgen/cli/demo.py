@@ -61,6 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
     scale = 1 if arguments.live else compare.TIME_SCALE
     _show_posts(out, posts)
     out.print(_stage_table(app, ours, scale))
+    if scale != 1:
+        out.print(
+            f"Stages 3 and 4 are the model's time and shown x{scale}, as they would be in real "
+            "time; the others as measured.\n"
+        )
     out.print(_summary_table(app, ours, scale))
     _show_rows_and_next_step(out, folder, arguments.live)
     return ALL_DONE
@@ -129,16 +134,7 @@ def _show_posts(out: Console, posts: Sequence[Post]) -> None:
 
 
 def _stage_table(app: Figures, ours: Figures, scale: int) -> Table:
-    note = (
-        f"Means of {ours.posts} posts. Stages 3 and 4 are the model's time and shown x{scale}, as "
-        "they would be in real time; the others are shown as measured."
-    )
-    table = Table(
-        title="Milliseconds a post, by stage",
-        caption=note if scale != 1 else f"Means of {ours.posts} posts.",
-        caption_justify="left",
-        title_justify="left",
-    )
+    table = Table(title="Milliseconds a post, by stage (means)", title_justify="left")
     table.add_column("stage")
     for column in ("app's way", "%", "postgen", "%"):
         table.add_column(column, justify="right")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..errors import ConfigError
+from ..generator import PostGenerator
+from ..options import merged
 from . import common, schema, show
 
 
@@ -25,11 +28,25 @@ def add_command(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    with common.generator_from(arguments) as generator:
-        findings = generator.diagnose(timeout_ms=arguments.timeout_ms)
+    findings = _findings(common.options_of(arguments), arguments.timeout_ms)
     if arguments.json:
         common.print_json(findings)
     else:
         show.findings(findings)
     wrong = any(finding["level"] == "error" for finding in findings)
     return common.SOME_FAILED if wrong else common.ALL_DONE
+
+
+def _findings(options: dict[str, Any], timeout_ms: int) -> list[dict[str, str]]:
+    """Without a key, the rest is checked all the same."""
+    missing = []
+    try:
+        generator = PostGenerator(**options)
+    except ConfigError as error:
+        if error.details.get("field") != "llm.api_key":
+            raise
+        missing = [{"subject": "llm", "level": "error", "message": str(error)}]
+        generator = PostGenerator(**merged(options, {"llm": {"provider": "template"}}))
+    with generator:
+        found = generator.diagnose(timeout_ms=timeout_ms)
+    return missing + [f for f in found if not (missing and f["subject"] == "llm")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ..generator import PostGenerator
 from . import common, schema
 
 
@@ -24,7 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = common.options_of(arguments)
     if options.get("store", {}).get("url", "none:") == "none:":
         raise common.UsageError("there is no store to migrate: give --store URL or DATABASE_URL")
-    with common.generator_from(arguments) as generator:
+    options["llm"] = {"provider": "template"}  # no key is needed for this
+    with PostGenerator(**options) as generator:
         changes = generator.migrate()
     if arguments.json:
         common.print_json(changes)

@@ -158,9 +158,16 @@ def _main_prompt(request: Mapping[str, Any], profile: Mapping[str, Any]) -> str:
         [
             f"請以{profile['persona']}的角度，"
             f"分析 {request['stock_name']}({request['stock_code']}) 今天的走勢與原因。",
+            f"寫作者：{profile['nickname']}。{profile['prompt_persona']}{profile['prompt_style']}"
+            f"語氣{profile['tone_style']}。常用詞：{profile['common_terms']}。"
+            f"{profile['prompt_guardrails']}",
             f"觸發條件：{request['trigger_type']}",
             *_material(request),
-            "請寫出題材、基本面、技術面、籌碼面、操作建議與風險。",
+            "相關新聞：無。重大事件：無。市場情緒：中性。資料來源：無。",
+            "請依序寫出：一、題材與消息，說明今天的價量變化從何而來；二、基本面，營收、獲利與產業位置；"
+            "三、技術面，型態、均線與量能；四、籌碼面，法人、主力與融資的動向；"
+            "五、操作建議，進場、加碼與出場的條件；六、風險，哪些情況會推翻以上看法。",
+            "段落之間要連貫，不用 Markdown，不用表情符號，不要條列，語句自然，像真人在論壇發文。",
             f"全文 {request['max_words']} 字以內，第一行是標題。",
         ]
     )
