@@ -12,7 +12,7 @@
 namespace postgen {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 template <typename Write>
 std::string Written(Write write) {

@@ -15,7 +15,7 @@
 namespace postgen {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 constexpr std::string_view kMalformed[] = {
     ""sv,

@@ -13,7 +13,7 @@
 namespace postgen {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 using KeyList = std::vector<std::string>;
 
 TEST_CASE("a good post is the app's reply and the key postgen") {

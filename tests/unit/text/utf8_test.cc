@@ -10,7 +10,7 @@
 namespace postgen {
 namespace {
 
-using std::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 std::string Encode(char32_t c) {
   const auto byte = [](char32_t value) {
