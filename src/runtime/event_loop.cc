@@ -7,7 +7,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -72,8 +71,7 @@ class AllSignalsBlocked {
 };
 
 itimerspec ExpiryAt(TimePoint when) {
-  // Zero would disarm and a negative time is refused: both are long past.
-  const Duration since_epoch = std::max(when.time_since_epoch(), Duration(1));
+  const Duration since_epoch = when.time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since_epoch);
   itimerspec expiry{};
   expiry.it_value.tv_sec = seconds.count();
@@ -109,7 +107,7 @@ class EventLoop::Impl {
   void RunTimers();
   void PollEvents() ABSL_LOCKS_EXCLUDED(mutex_);
   bool MayBlock() ABSL_LOCKS_EXCLUDED(mutex_);
-  void ArmTimer();
+  bool ArmTimer();
   bool Control(int operation, int fd, std::uint32_t events, Watcher* watcher) const;
   void Retire(std::unique_ptr<Watcher> watcher);
 
@@ -276,20 +274,22 @@ bool EventLoop::Impl::MayBlock() {
   return asleep_;
 }
 
-// Makes timer_ fire when the next timer is due. It may fire early, for one that was cancelled.
-void EventLoop::Impl::ArmTimer() {
-  if (timers_.empty()) return;
+// Makes timer_ fire when the next timer is due; false: it is due now. It may fire early, for one
+// that was cancelled.
+bool EventLoop::Impl::ArmTimer() {
+  if (timers_.empty()) return true;
   const TimePoint next = timers_.begin()->first.first;
-  if (next >= armed_) return;
+  if (next <= std::chrono::steady_clock::now()) return false;
+  if (next >= armed_) return true;
   const itimerspec expiry = ExpiryAt(next);
   timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &expiry, nullptr);
   armed_ = next;
+  return true;
 }
 
 void EventLoop::Impl::PollEvents() {
-  ArmTimer();
   std::array<epoll_event, kEventsPerTurn> events;
-  const int timeout_ms = MayBlock() ? -1 : 0;
+  const int timeout_ms = ArmTimer() && MayBlock() ? -1 : 0;
   const int count =
       epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
   {

@@ -52,6 +52,7 @@ TEST_CASE("a body larger than a socket buffer and with every byte goes out uncha
   CHECK(client.Fetch(body)->code() == Code::kOk);
   const std::string request = server.requests().at(0);
   CHECK(request.substr(request.size() - body.size()) == body);
+  CHECK(request.find("Expect:") == std::string::npos);  // libcurl's own wish for large ones
 }
 
 TEST_CASE("connections are kept and used again") {
@@ -71,6 +72,22 @@ TEST_CASE("a connection that the server closed meanwhile is replaced, unnoticed"
   Client client(server.Url("/"));
   for (int n = 0; n < 5; ++n) CHECK(client.Fetch()->code() == Code::kOk);
   CHECK(server.connections() == 5);
+}
+
+TEST_CASE("a kept connection that takes the request and closes is replaced, and that is told") {
+  RawServer server([](RawConnection& peer) {
+    if (!peer.ReadRequest()) return;
+    peer.Send(Reply(200, "", "ok"));
+    if (peer.index() == 0) peer.ReadRequest();
+  });
+  Client client(server.Url("/"));
+  client.Fetch();
+  const auto second = client.Fetch();
+  CHECK(second->code() == Code::kOk);
+  CHECK(second->connected == 2);
+  CHECK(second->heads == 1);
+  CHECK(!second->end.reused_connection);
+  CHECK(server.requests().size() == 3);
 }
 
 TEST_CASE("replies of every framing") {
