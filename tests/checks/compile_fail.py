@@ -21,28 +21,87 @@ C_CALL = "#include <postgen/c.h>\nvoid f(postgen_generator* g, const char* text)
 
 # what, command, frame, right, wrong
 CASES = [
-    ("a failure that nobody looks at", CPP, GENERATOR, "if (!g.Close({}).ok()) return", "g.Close({})"),
-    ("a post that nobody looks at", CPP, GENERATOR, "auto post = g.Generate({}); (void)post", "g.Generate({})"),
-    ("a copied generator", CPP, GENERATOR, "postgen::PostGenerator* h = &g; (void)h",
-     "postgen::PostGenerator h = g; (void)h"),
-    ("a generator without Create", CPP, GENERATOR, "(void)postgen::PostGenerator::Create({})",
-     "new postgen::PostGenerator()"),
-    ("a copied queue", CPP, QUEUE, "postgen::EventQueue& b = a; (void)b", "postgen::EventQueue b = a"),
-    ("a number for a code", CPP, ERRORS, 'postgen::Error e(postgen::Code::kStore, "");', 'postgen::Error e(7, "");'),
-    ("a Result that is taken for its value", CPP, ERRORS,
-     "int F(postgen::Result<int> r) { return *r; }", "int F(postgen::Result<int> r) { return r; }"),
-    ("a pointer for a literal", C, C_CALL, 'postgen_str s = POSTGEN_STR("a"); (void)s',
-     "postgen_str s = POSTGEN_STR(text); (void)s"),
-    ("a handle of another kind", C, C_CALL, "postgen_generator_destroy(&g)",
-     "postgen_result_destroy(&g)"),
-    ("destroy without the address", C, C_CALL, "postgen_generator_destroy(&g)",
-     "postgen_generator_destroy(g)"),
+    (
+        "a failure that nobody looks at",
+        CPP,
+        GENERATOR,
+        "if (!g.Close({}).ok()) return",
+        "g.Close({})",
+    ),
+    (
+        "a post that nobody looks at",
+        CPP,
+        GENERATOR,
+        "auto post = g.Generate({}); (void)post",
+        "g.Generate({})",
+    ),
+    (
+        "a copied generator",
+        CPP,
+        GENERATOR,
+        "postgen::PostGenerator* h = &g; (void)h",
+        "postgen::PostGenerator h = g; (void)h",
+    ),
+    (
+        "a generator without Create",
+        CPP,
+        GENERATOR,
+        "(void)postgen::PostGenerator::Create({})",
+        "new postgen::PostGenerator()",
+    ),
+    (
+        "a copied queue",
+        CPP,
+        QUEUE,
+        "postgen::EventQueue& b = a; (void)b",
+        "postgen::EventQueue b = a",
+    ),
+    (
+        "a number for a code",
+        CPP,
+        ERRORS,
+        'postgen::Error e(postgen::Code::kStore, "");',
+        'postgen::Error e(7, "");',
+    ),
+    (
+        "a Result that is taken for its value",
+        CPP,
+        ERRORS,
+        "int F(postgen::Result<int> r) { return *r; }",
+        "int F(postgen::Result<int> r) { return r; }",
+    ),
+    (
+        "a pointer for a literal",
+        C,
+        C_CALL,
+        'postgen_str s = POSTGEN_STR("a"); (void)s',
+        "postgen_str s = POSTGEN_STR(text); (void)s",
+    ),
+    (
+        "a handle of another kind",
+        C,
+        C_CALL,
+        "postgen_generator_destroy(&g)",
+        "postgen_result_destroy(&g)",
+    ),
+    (
+        "destroy without the address",
+        C,
+        C_CALL,
+        "postgen_generator_destroy(&g)",
+        "postgen_generator_destroy(g)",
+    ),
 ]
 
 
 def compiles(command, folders, source):
-    return subprocess.run([*command, *(f"-I{folder}" for folder in folders), "-"], input=source,
-                          capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*command, *(f"-I{folder}" for folder in folders), "-"],
+        input=source,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def check(cases, folders):
@@ -57,8 +116,11 @@ def check(cases, folders):
 def self_test():
     failures = []
     sound = ("sound", C, "%s\n", "int a = 1;", "int a = b;")
-    for case, wanted in ((sound, 0), (("both compile", C, "%s\n", "int a = 1;", "int a = 2;"), 1),
-                         (("neither compiles", C, "%s\n", "int a = b;", "int a = c;"), 1)):
+    for case, wanted in (
+        (sound, 0),
+        (("both compile", C, "%s\n", "int a = 1;", "int a = 2;"), 1),
+        (("neither compiles", C, "%s\n", "int a = b;", "int a = c;"), 1),
+    ):
         found = list(check([case], []))
         if len(found) != wanted:
             failures.append(f"{case[0]}: found {found}")

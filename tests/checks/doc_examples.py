@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The examples in headers and documents are, word for word, in programs that are compiled.
 
-    doc_examples.py             compares; white space and comment marks do not count
-    doc_examples.py --self-test
+doc_examples.py             compares; white space and comment marks do not count
+doc_examples.py --self-test
 """
 
 import re
@@ -27,7 +27,7 @@ def indented_blocks(text, mark):
     block = []
     for line in [*text.splitlines(), ""]:
         if line.startswith(mark + "   "):
-            block.append(line[len(mark):])
+            block.append(line[len(mark) :])
         elif block and line.rstrip() == mark.rstrip():
             block.append("")
         elif block:
@@ -60,8 +60,11 @@ def differences(shown):
 def read():
     for pattern, program in SHOWN.items():
         for path in sorted(ROOT.glob(pattern)):
-            yield (path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"),
-                   (ROOT / program).read_text(encoding="utf-8"))
+            yield (
+                path.relative_to(ROOT).as_posix(),
+                path.read_text(encoding="utf-8"),
+                (ROOT / program).read_text(encoding="utf-8"),
+            )
 
 
 def self_test():

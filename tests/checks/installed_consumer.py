@@ -17,7 +17,9 @@ CONSUMER = Path(__file__).resolve().parent / "consumer"
 
 
 def run(*command, **more):
-    result = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **more)
+    result = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False, **more
+    )
     if result.returncode != 0:
         raise RuntimeError(f"{' '.join(map(str, command))}\n{result.stdout}{result.stderr}")
     return result.stdout
@@ -31,13 +33,27 @@ def check_post(program, library_folder):
 
 
 def by_cmake(prefix, folder, arguments):
-    flags = [f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_CXX_COMPILER={arguments.cxx}",
-             f"-DCMAKE_C_COMPILER={arguments.cc}", f"-DCMAKE_CXX_FLAGS={arguments.flags}",
-             f"-DCMAKE_C_FLAGS={arguments.flags}"]
+    flags = [
+        f"-DCMAKE_PREFIX_PATH={prefix}",
+        f"-DCMAKE_CXX_COMPILER={arguments.cxx}",
+        f"-DCMAKE_C_COMPILER={arguments.cc}",
+        f"-DCMAKE_CXX_FLAGS={arguments.flags}",
+        f"-DCMAKE_C_FLAGS={arguments.flags}",
+    ]
     run("cmake", "-S", CONSUMER, "-B", folder, "-G", "Ninja", *flags)
     run("cmake", "--build", folder)
     try:
-        run("cmake", "-S", CONSUMER, "-B", f"{folder}-newer", "-G", "Ninja", *flags, "-DPOSTGEN_WANTED=999.0")
+        run(
+            "cmake",
+            "-S",
+            CONSUMER,
+            "-B",
+            f"{folder}-newer",
+            "-G",
+            "Ninja",
+            *flags,
+            "-DPOSTGEN_WANTED=999.0",
+        )
     except RuntimeError:
         return [folder / "consumer_cpp", folder / "consumer_c"]
     raise RuntimeError("find_package(postgen 999.0) took this version")
@@ -48,9 +64,13 @@ def by_pkg_config(prefix, folder, arguments):
     pc_folder = next(prefix.rglob("postgen.pc")).parent
     environment = {**os.environ, "PKG_CONFIG_PATH": str(pc_folder)}
     programs = []
-    for package, compiler, source in (("postgen", [arguments.cxx, "-std=c++20"], "consumer.cc"),
-                                      ("postgen_c", [arguments.cc, "-std=c11"], "consumer.c")):
-        words = run("pkg-config", "--define-prefix", "--cflags", "--libs", package, env=environment).split()
+    for package, compiler, source in (
+        ("postgen", [arguments.cxx, "-std=c++20"], "consumer.cc"),
+        ("postgen_c", [arguments.cc, "-std=c11"], "consumer.c"),
+    ):
+        words = run(
+            "pkg-config", "--define-prefix", "--cflags", "--libs", package, env=environment
+        ).split()
         program = folder / package
         run(*compiler, *arguments.flags.split(), CONSUMER / source, "-o", program, *words)
         programs.append(program)
@@ -68,12 +88,21 @@ def main():
         folder = Path(temporary)
         installed, prefix = folder / "installed", folder / "moved"
         for component in ("postgen_runtime", "postgen_development"):
-            run("cmake", "--install", arguments.build, "--component", component, "--prefix", installed)
+            run(
+                "cmake",
+                "--install",
+                arguments.build,
+                "--component",
+                component,
+                "--prefix",
+                installed,
+            )
         installed.rename(prefix)
         library_folder = next(prefix.rglob("libpostgen.so")).parent
         try:
-            for program in (by_cmake(prefix, folder / "cmake", arguments) +
-                            by_pkg_config(prefix, folder / "pkg-config", arguments)):
+            for program in by_cmake(prefix, folder / "cmake", arguments) + by_pkg_config(
+                prefix, folder / "pkg-config", arguments
+            ):
                 check_post(program, library_folder)
         except RuntimeError as error:
             print(error)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """libpostgen_c from a language without a C compiler: posts, events and errors through ctypes.
 
-    ctypes_test.py LIBRARY
+ctypes_test.py LIBRARY
 """
 
 import ctypes
@@ -42,8 +42,15 @@ class View(ctypes.Structure):
 
 
 class Event(ctypes.Structure):
-    _fields_ = [("type", ctypes.c_int32), ("part", ctypes.c_int32), ("version_number", ctypes.c_int32),
-                ("reserved", ctypes.c_int32), ("call_id", ctypes.c_uint64), ("text", View), ("json", View)]
+    _fields_ = [
+        ("type", ctypes.c_int32),
+        ("part", ctypes.c_int32),
+        ("version_number", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+        ("call_id", ctypes.c_uint64),
+        ("text", View),
+        ("json", View),
+    ]
 
 
 Handle = ctypes.c_void_p
@@ -60,8 +67,10 @@ FUNCTIONS = {
     "postgen_call_id": (ctypes.c_uint64, [Handle]),
     "postgen_call_destroy": (None, [Out]),
     "postgen_generator_event_fd": (ctypes.c_int, [Handle]),
-    "postgen_generator_next_events": (ctypes.c_size_t,
-                                      [Handle, ctypes.c_int64, ctypes.POINTER(Event), ctypes.c_size_t]),
+    "postgen_generator_next_events": (
+        ctypes.c_size_t,
+        [Handle, ctypes.c_int64, ctypes.POINTER(Event), ctypes.c_size_t],
+    ),
     "postgen_result_json": (View, [Handle]),
     "postgen_result_destroy": (None, [Out]),
     "postgen_error_code": (ctypes.c_int32, [Handle]),
@@ -89,8 +98,12 @@ class CtypesTest(unittest.TestCase):
 
     def setUp(self):
         self.generator, self.error = Handle(), Handle()
-        self.assertEqual(self.library.postgen_generator_create(
-            Str.of(OPTIONS), None, ctypes.byref(self.generator), ctypes.byref(self.error)), OK)
+        self.assertEqual(
+            self.library.postgen_generator_create(
+                Str.of(OPTIONS), None, ctypes.byref(self.generator), ctypes.byref(self.error)
+            ),
+            OK,
+        )
 
     def tearDown(self):
         self.library.postgen_error_destroy(ctypes.byref(self.error))
@@ -103,8 +116,12 @@ class CtypesTest(unittest.TestCase):
 
     def test_generate(self):
         result = Handle()
-        self.assertEqual(self.library.postgen_generate(
-            self.generator, Str.of(REQUEST), ctypes.byref(result), ctypes.byref(self.error)), OK)
+        self.assertEqual(
+            self.library.postgen_generate(
+                self.generator, Str.of(REQUEST), ctypes.byref(result), ctypes.byref(self.error)
+            ),
+            OK,
+        )
         reply = self.library.postgen_result_json(result).load()
         self.assertTrue(reply["success"])
         self.assertEqual(reply["stock_info"]["stock_name"], "台積電")
@@ -113,35 +130,57 @@ class CtypesTest(unittest.TestCase):
         self.assertIsNone(result.value)
 
         metrics = Handle()
-        self.assertEqual(self.library.postgen_metrics(self.generator, ctypes.byref(metrics), None), OK)
+        self.assertEqual(
+            self.library.postgen_metrics(self.generator, ctypes.byref(metrics), None), OK
+        )
         self.assertIsInstance(self.library.postgen_string_get(metrics).load(), dict)
         self.library.postgen_string_destroy(ctypes.byref(metrics))
 
     def test_errors(self):
         result = Handle()
-        self.assertEqual(self.library.postgen_generate(
-            self.generator, Str.of({"stock_code": "2330"}), ctypes.byref(result), ctypes.byref(self.error)),
-            INVALID_REQUEST)
+        self.assertEqual(
+            self.library.postgen_generate(
+                self.generator,
+                Str.of({"stock_code": "2330"}),
+                ctypes.byref(result),
+                ctypes.byref(self.error),
+            ),
+            INVALID_REQUEST,
+        )
         reply = self.library.postgen_error_json(self.error).load()
         self.assertFalse(reply["success"])
         self.assertEqual(reply["error_type"], "invalid_request")
         self.assertIn("kol_serial", reply["message"])
         other = Handle()
-        self.assertEqual(self.library.postgen_generator_create(
-            Str.of({"llm": {"modle": "x"}}), None, ctypes.byref(other), ctypes.byref(self.error)), INVALID_CONFIG)
+        self.assertEqual(
+            self.library.postgen_generator_create(
+                Str.of({"llm": {"modle": "x"}}), None, ctypes.byref(other), ctypes.byref(self.error)
+            ),
+            INVALID_CONFIG,
+        )
         self.assertEqual(self.library.postgen_error_code(self.error), INVALID_CONFIG)
 
     def test_events(self):
         call = Handle()
-        self.assertEqual(self.library.postgen_start(
-            self.generator, Str.of(REQUEST), START_STREAM, ctypes.byref(call), ctypes.byref(self.error)), OK)
+        self.assertEqual(
+            self.library.postgen_start(
+                self.generator,
+                Str.of(REQUEST),
+                START_STREAM,
+                ctypes.byref(call),
+                ctypes.byref(self.error),
+            ),
+            OK,
+        )
         fd = self.library.postgen_generator_event_fd(self.generator)
         events = (Event * 8)()
         texts, last = {}, None
         while last is None:
             readable, _, _ = select.select([fd], [], [], ENOUGH_MS / 1000)
             self.assertTrue(readable)
-            for event in events[:self.library.postgen_generator_next_events(self.generator, 0, events, 8)]:
+            for event in events[
+                : self.library.postgen_generator_next_events(self.generator, 0, events, 8)
+            ]:
                 self.assertEqual(event.call_id, self.library.postgen_call_id(call))
                 if event.type == EVENT_DELTA:
                     key = (event.version_number, event.part)

@@ -12,7 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import _core
 from ._documents import decode, encode_options, encode_request, error_of, reply_of
@@ -21,7 +21,10 @@ from .batch import Progress, Window
 from .errors import make_error
 from .options import merged, options_from_env, options_from_file
 from .post import Post
-from .protocols import Parts
+
+if TYPE_CHECKING:
+    from .protocols import Parts
+
 
 _EVENTS_PER_PULL = 64
 _DEFAULT_DRAIN_MS = 5000
