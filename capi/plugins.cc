@@ -46,7 +46,7 @@ class OpenReplies : public std::enable_shared_from_this<OpenReplies> {
  public:
   // Registers `reply` and hands it to `function`, which calls one of the caller's. A function that
   // throws fails the reply.
-  void Ask(std::shared_ptr<Reply> reply, CancelToken cancel,
+  void Ask(const std::shared_ptr<Reply>& reply, CancelToken cancel,
            const std::function<void(postgen_reply*)>& function);
 
   // Ends what is still open and waits for replies that others are just ending.
@@ -74,7 +74,7 @@ class OpenReplies : public std::enable_shared_from_this<OpenReplies> {
   std::set<postgen_reply*> open_;  // guarded by mutex_
 };
 
-void OpenReplies::Ask(std::shared_ptr<Reply> reply, CancelToken cancel,
+void OpenReplies::Ask(const std::shared_ptr<Reply>& reply, CancelToken cancel,
                       const std::function<void(postgen_reply*)>& function) {
   reply->owner = shared_from_this();
   postgen_reply* const handle = AddHandle(reply);
@@ -160,7 +160,7 @@ class PluginLlmClient final : public LlmClient {
       return parsed.error();
     };
     const std::string document = LlmRequestToJson(request, started);
-    plugin_.replies().Ask(std::move(reply), std::move(cancel), [&](postgen_reply* handle) {
+    plugin_.replies().Ask(reply, std::move(cancel), [&](postgen_reply* handle) {
       plugin_->complete(plugin_.user_data(), Borrow(document), handle);
     });
   }
@@ -198,7 +198,7 @@ class PluginCache final : public ResponseCache {
       return {};
     };
     const std::string name = Hex(key);
-    plugin_.replies().Ask(std::move(reply), CancelToken(), [&](postgen_reply* handle) {
+    plugin_.replies().Ask(reply, CancelToken(), [&](postgen_reply* handle) {
       plugin_->get(plugin_.user_data(), Borrow(name), handle);
     });
   }
@@ -224,14 +224,14 @@ class PluginStore final : public PostStore {
 
   void Check(TimePoint /*deadline*/, DoneCallback done) override {
     if (plugin_->check == nullptr) return done({});
-    plugin_.replies().Ask(Answered(std::move(done)), CancelToken(), [&](postgen_reply* handle) {
+    plugin_.replies().Ask(Answered(done), CancelToken(), [&](postgen_reply* handle) {
       plugin_->check(plugin_.user_data(), handle);
     });
   }
 
   void Put(PostRow row, TimePoint /*deadline*/, DoneCallback done) override {
     const std::string document = PostRowToJson(row);
-    plugin_.replies().Ask(Answered(std::move(done)), CancelToken(), [&](postgen_reply* handle) {
+    plugin_.replies().Ask(Answered(done), CancelToken(), [&](postgen_reply* handle) {
       plugin_->put(plugin_.user_data(), Borrow(document), handle);
     });
   }
@@ -245,7 +245,7 @@ class PluginStore final : public PostStore {
   }
 
  private:
-  static std::shared_ptr<Reply> Answered(DoneCallback done) {
+  static std::shared_ptr<Reply> Answered(const DoneCallback& done) {
     auto reply = std::make_shared<Reply>();
     reply->fail = [done](Error error) { done(std::move(error)); };
     reply->complete = [done](std::string_view /*answer*/) -> Status {

@@ -8,16 +8,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "runtime/executor.h"
 #include "runtime/mutex.h"
 
 namespace postgen {
 namespace {
 
 // A joined delta grows no further than this, so that a slow reader gets pieces it can handle.
-constexpr std::size_t kMaxJoinedBytes = 64 * 1024;
-
-// steady_clock counts nanoseconds in 64 bits: a longer wait is cut to this before it is added.
-constexpr std::chrono::hours kLongestWait(24 * 365);
+constexpr std::size_t kMaxJoinedBytes = 64UL * 1024;
 
 QueuedEvent Keep(const Event& event) {
   QueuedEvent kept;
