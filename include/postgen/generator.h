@@ -72,7 +72,8 @@ struct Diagnosis {
 class POSTGEN_EXPORT PostGenerator {
  public:
   // Checks the options and starts the threads; opens no connection. Fails with Code::kInvalidConfig
-  // naming the option. Thread-safe.
+  // naming the option, or Code::kNomem where the system has no thread or descriptor left.
+  // Thread-safe.
   static Result<std::unique_ptr<PostGenerator>> Create(Options options, Parts parts = {});
 
   PostGenerator(const PostGenerator&) = delete;
@@ -97,7 +98,7 @@ class POSTGEN_EXPORT PostGenerator {
   // (Code::kReentrant).
   virtual Status Close(std::chrono::milliseconds drain) = 0;
 
-  // Counters since Create() as one JSON object. Thread-safe.
+  // Counters since Create() as one JSON object; an empty one after fork(). Thread-safe.
   virtual std::string MetricsJson() const = 0;
 
   // Checks key, provider, store, schema, profiles and cache without paying for anything. Blocks

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -41,7 +42,9 @@ std::shared_ptr<const PostResult> CallState::Wait() {
 
 std::shared_ptr<const PostResult> CallState::WaitFor(std::chrono::milliseconds timeout) {
   if (!MayWait()) return nullptr;
-  const TimePoint until = std::chrono::steady_clock::now() + timeout;
+  const TimePoint until =
+      std::chrono::steady_clock::now() +
+      std::clamp<std::chrono::milliseconds>(timeout, std::chrono::milliseconds(0), kLongestWait);
   const MutexLock lock(&mutex_);
   while (result_ == nullptr) {
     if (ended_.wait_until(mutex_, until) == std::cv_status::timeout) break;

@@ -4,7 +4,7 @@
 
 #include <unistd.h>
 
-#include <atomic>
+#include <algorithm>
 #include <cstddef>
 #include <future>
 #include <unordered_map>
@@ -34,6 +34,8 @@ Error ForkedError() {
 Error ReentrantError() {
   return {Code::kReentrant, "not allowed on the generator's own thread (in an observer)"};
 }
+
+Error GeneratorClosedError() { return {Code::kCancelled, "the generator was closed"}; }
 
 Error LateError(std::string_view what) {
   return {Code::kStore, std::string(what) + " did not answer in time"};
@@ -70,6 +72,11 @@ Result<T> Await(milliseconds timeout, std::string_view what, Start start) {
   return answer.get();
 }
 
+// A wait that can be added to a time.
+milliseconds Bounded(milliseconds wait) {
+  return std::clamp<milliseconds>(wait, milliseconds(0), kLongestWait);
+}
+
 std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options) {
   if (options.url == "none:") return nullptr;
   return NewMemoryCache(static_cast<std::size_t>(options.max_bytes));
@@ -84,7 +91,7 @@ class GeneratorImpl final : public PostGenerator {
   std::shared_ptr<Call> Start(PostRequest request, std::shared_ptr<Observer> observer,
                               bool stream) override;
   Status Close(milliseconds drain) override;
-  std::string MetricsJson() const override { return engine_->metrics.ToJson(); }
+  std::string MetricsJson() const override { return forked() ? "{}" : engine_->metrics.ToJson(); }
   std::vector<Diagnosis> Diagnose(milliseconds timeout) override;
   Result<std::vector<std::string>> Migrate(milliseconds timeout) override;
 
@@ -104,6 +111,8 @@ class GeneratorImpl final : public PostGenerator {
 
     // On the reactor thread only.
     std::unordered_map<std::uint64_t, std::shared_ptr<PostJob>> jobs;
+    bool ending =
+        false;  // Close() has cancelled the jobs; one that was let in before comes too late
 
     Mutex mutex;
     CondVar changed;
@@ -133,6 +142,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   engine->prompts = *std::move(prompts);
 
   engine->store_thread = std::make_unique<EventLoop>("postgen-store");
+  if (const Status& running = engine->store_thread->status(); !running.ok()) return running.error();
   Result<Stores> stores = OpenStores(options.store, options.profiles, engine->store_thread.get());
   if (!stores.ok()) return stores.error();
   engine->stores = *std::move(stores);
@@ -140,6 +150,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   if (parts.profiles != nullptr) engine->stores.profiles = std::move(parts.profiles);
 
   engine->reactor = std::make_shared<EventLoop>("postgen-reactor");
+  if (const Status& running = engine->reactor->status(); !running.ok()) return running.error();
   engine->template_writer = NewTemplateClient();
   if (parts.llm != nullptr) {
     engine->llm = std::move(parts.llm);
@@ -257,6 +268,7 @@ std::shared_ptr<Call> GeneratorImpl::Start(PostRequest request, std::shared_ptr<
                                            engine->changed.notify_all();
                                          });
     engine->jobs.emplace(id, job);
+    if (engine->ending) return job->Cancel(GeneratorClosedError());
     job->Start();
   });
   return call;
@@ -266,7 +278,7 @@ Status GeneratorImpl::Close(milliseconds drain) {
   if (forked()) return ForkedError();
   Engine* const engine = engine_.get();
   if (engine->reactor->InThread()) return ReentrantError();
-  const TimePoint until = engine->reactor->Now() + drain;
+  const TimePoint until = engine->reactor->Now() + Bounded(drain);
   {
     const MutexLock lock(&engine->mutex);
     engine->closed = true;
@@ -276,10 +288,11 @@ Status GeneratorImpl::Close(milliseconds drain) {
     if (engine->pending == 0) return {};
   }
   engine->reactor->Post([engine] {
+    engine->ending = true;
     // Ending a job erases it from the map.
     const auto jobs = engine->jobs;
     for (const auto& [id, job] : jobs) {
-      job->Cancel(Error(Code::kCancelled, "the generator was closed"));
+      job->Cancel(GeneratorClosedError());
     }
   });
   const MutexLock lock(&engine->mutex);
@@ -290,6 +303,10 @@ Status GeneratorImpl::Close(milliseconds drain) {
 std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   using Level = Diagnosis::Level;
   if (forked()) return {{"generator", Level::kError, ForkedError().message}};
+  if (engine_->reactor->InThread()) {
+    return {{"generator", Level::kError, ReentrantError().message}};
+  }
+  timeout = Bounded(timeout);
   const TimePoint deadline = engine_->reactor->Now() + timeout;
   std::vector<Diagnosis> found;
   const auto report = [&found](std::string subject, const Status& status, std::string good) {
@@ -340,6 +357,7 @@ Result<std::vector<std::string>> GeneratorImpl::Migrate(milliseconds timeout) {
     return Error(Code::kInvalidConfig, "store.url is none: there is nothing to migrate",
                  "store.url");
   }
+  timeout = Bounded(timeout);
   const TimePoint deadline = engine_->reactor->Now() + timeout;
   return Await<std::vector<std::string>>(
       timeout + milliseconds(500), "the store", [&](PostStore::MigrateCallback done) {

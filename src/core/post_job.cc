@@ -45,7 +45,8 @@ bool IsManual(const PostRequest& request) {
 
 bool IsCacheable(const LlmReply& reply) {
   const FinishReason::Kind kind = reply.finish_reason.kind;
-  return reply.ok() && !reply.text.empty() &&
+  // Template text that came back from a cache would no longer be marked as such.
+  return reply.ok() && reply.source == Source::kLlm && !reply.text.empty() &&
          (kind == FinishReason::Kind::kStop || kind == FinishReason::Kind::kEarlyStop);
 }
 
@@ -354,7 +355,8 @@ VersionResult PostJob::FillFromTemplate(std::size_t index, VersionResult failed)
 
 void PostJob::EndVersion(std::size_t index, VersionResult version) {
   tasks_[index].ended = true;
-  if (version.source != Source::kCache) AddUsage(version.usage, version.cost_usd);
+  // What a cached text once took was paid for then; its own cost is 0.
+  AddUsage(version.source == Source::kCache ? Usage{} : version.usage, version.cost_usd);
   if (version.ok() && !first_version_at_.has_value()) {
     first_version_at_ = parts_->executor->Now();
   }
@@ -375,17 +377,24 @@ void PostJob::EndVersion(std::size_t index, VersionResult version) {
 void PostJob::OnGenerationDue() {
   if (ended_ || last_version_at_.has_value()) return;
   result_->deadline_hit = true;
-  cancel_.request_stop();
-  const Error late(Code::kDeadline, "the version was not finished when the post was due");
   if (tasks_.empty()) {
     return Fail(Error(Code::kDeadline, "no version could be started before the post was due",
                       "deadline_ms"));
   }
+  // A client has the same deadline and can tell more of its call than we can, such as how often it
+  // tried: whatever it has set for this instant comes first.
+  generation_timer_ = parts_->executor->RunAt(
+      parts_->executor->Now(), [self = shared_from_this()] { self->EndLateVersions(); });
+}
+
+void PostJob::EndLateVersions() {
+  if (ended_ || last_version_at_.has_value()) return;
+  cancel_.request_stop();
   for (std::size_t i = 0; i < tasks_.size() && !ended_; ++i) {
     if (tasks_[i].ended) continue;
     LlmReply reply;
-    reply.error = late;
-    EndVersion(i, MakeVersion(result_->versions[i], std::move(reply), rules_));
+    reply.error = Error(Code::kDeadline, "the version was not finished when the post was due");
+    OnReply(i, std::move(reply));
   }
 }
 

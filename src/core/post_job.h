@@ -100,6 +100,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   VersionResult FillFromTemplate(std::size_t index, VersionResult failed);
   void EndVersion(std::size_t index, VersionResult version);
   void OnGenerationDue();
+  void EndLateVersions();
 
   void ChooseAndStore();
   PostRow MakeRow() const;

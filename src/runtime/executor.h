@@ -5,6 +5,7 @@
 #ifndef POSTGEN_SRC_RUNTIME_EXECUTOR_H_
 #define POSTGEN_SRC_RUNTIME_EXECUTOR_H_
 
+#include <chrono>
 #include <cstdint>
 
 #include <absl/functional/any_invocable.h>
@@ -17,6 +18,10 @@ using Task = absl::AnyInvocable<void()>;
 
 // Never reused; 0 is no timer.
 using TimerId = std::uint64_t;
+
+// As good as for ever. steady_clock counts nanoseconds in 64 bits: a caller's longer wait is cut to
+// this before it is added to a time.
+inline constexpr std::chrono::hours kLongestWait(24 * 365);
 
 class Executor {
  public:

@@ -2,6 +2,7 @@
 #include "postgen/generator.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -184,6 +185,36 @@ TEST_CASE("close drains, then cancels, then refuses") {
   CHECK(bench.generator->Close(seconds(1)).ok());
 }
 
+TEST_CASE("the longest waits do not overflow") {
+  Options options = NoCache();
+  options.max_pending_posts = 1;
+  Bench bench(/*hold=*/true, std::move(options));
+  const auto call = bench.generator->Start(Request());
+  bench.client->WaitForCalls(5);
+  std::thread closer([&] { CHECK(bench.generator->Close(milliseconds::max()).ok()); });
+  // Busy until the closer has begun to wait.
+  while (bench.generator->Start(Request())->Wait()->error->code != Code::kClosed) {
+    std::this_thread::yield();
+  }
+  CHECK(call->WaitFor(milliseconds::min()) == nullptr);
+  CHECK(bench.generator->Diagnose(milliseconds::max()).at(0).level == Diagnosis::Level::kOk);
+  bench.client->Release();
+  CHECK(call->WaitFor(milliseconds::max())->ok());
+  closer.join();
+}
+
+TEST_CASE("a process without descriptors left: nomem, not a generator that hangs") {
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 3;
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto generator = PostGenerator::Create(NoCache());
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  REQUIRE(!generator.ok());
+  CHECK(generator.error().code == Code::kNomem);
+}
+
 TEST_CASE("close lets running posts finish within the drain") {
   Bench bench(/*hold=*/true);
   const auto call = bench.generator->Start(Request());
@@ -205,15 +236,17 @@ TEST_CASE("destroying the generator ends what runs; calls outlive it") {
   call->Cancel();
 }
 
-TEST_CASE("in an observer: waiting, generating and closing are refused, not hung") {
+TEST_CASE("in an observer: waiting, generating, closing, diagnosing are refused, not hung") {
   class Curious final : public Observer {
    public:
     void OnEvent(const Event& event) override {
       if (event.type != Event::Type::kPost) return;
+      diagnosed = generator->Diagnose(seconds(60)).at(0).subject;
       codes.set_value({generator->Generate(Request()).error().code,
                        generator->Close(milliseconds(0)).error().code});
     }
     PostGenerator* generator = nullptr;
+    std::string diagnosed;
     std::promise<std::vector<Code>> codes;
   };
   Bench bench(/*hold=*/false);
@@ -222,6 +255,7 @@ TEST_CASE("in an observer: waiting, generating and closing are refused, not hung
   const auto call = bench.generator->Start(Request(), observer);
   CHECK(observer->codes.get_future().get() ==
         std::vector<Code>{Code::kReentrant, Code::kReentrant});
+  CHECK(observer->diagnosed == "generator");
   CHECK(call->Wait()->ok());
 }
 
@@ -235,7 +269,7 @@ TEST_CASE("in a forked child every call is an error, never a hang; the parent go
     alarm(20);  // a hang kills the child
     const bool forked = bench.generator->Generate(Request()).error().code == Code::kForked &&
                         bench.generator->Close(milliseconds(0)).error().code == Code::kForked &&
-                        call->Wait() == nullptr;
+                        bench.generator->MetricsJson() == "{}" && call->Wait() == nullptr;
     bench.generator.reset();
     _exit(forked ? 0 : 1);
   }

@@ -361,6 +361,36 @@ TEST_CASE("at the deadline the finished versions make the post; late ones are cu
   CHECK(world.ends == 1);
 }
 
+TEST_CASE("at the deadline a client's own report of its call goes before ours") {
+  World world;
+  world.request.deadline_ms = 2000;
+  world.Start();
+  LlmReply late = FailedReply(Code::kDeadline);
+  late.attempts = 3;
+  world.executor->RunAt(world.client.calls.at(0).request.deadline,
+                        [&] { world.client.Answer(0, late); });
+  world.executor->Advance(seconds(2));
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->error->code == Code::kDeadline);
+  CHECK(world.result->versions.at(0).attempts == 3);
+  CHECK(world.result->deadline_hit);
+}
+
+TEST_CASE("late versions are filled with template text where that was asked for") {
+  World world;
+  world.request.deadline_ms = 2000;
+  world.parts->options.llm.on_failure = OnFailure::kTemplate;
+  world.Start();
+  world.executor->Advance(seconds(2));
+  REQUIRE(world.ends == 1);
+  REQUIRE(world.result->ok());
+  CHECK(world.result->deadline_hit);
+  CHECK(world.result->stored == Stored::kStored);
+  for (const VersionResult& version : world.result->versions) {
+    CHECK(version.source == Source::kTemplate);
+  }
+}
+
 TEST_CASE("no part that never answers holds a post beyond its deadline") {
   World world;
   world.request.deadline_ms = 3000;
@@ -400,6 +430,7 @@ TEST_CASE("cache: five texts kept and found again; refresh and bypass") {
     CHECK(world.client.calls.size() == 5);
     REQUIRE(world.ends == 2);
     CHECK(world.result->from_cache);
+    REQUIRE(world.result->cost_usd.has_value());
     CHECK(*world.result->cost_usd == 0.0);
     CHECK(world.result->usage.prompt_tokens == 0);
     CHECK(world.result->versions.at(3).content == "第3段。");
@@ -433,6 +464,14 @@ TEST_CASE("cache: five texts kept and found again; refresh and bypass") {
     CHECK(world.client.calls.size() == 10);
     CHECK(world.cache.values.empty());
   }
+}
+
+TEST_CASE("template texts are never cached: they would come back unmarked") {
+  World world;
+  world.parts->llm = world.template_writer.get();
+  world.Start();
+  REQUIRE(world.result->ok());
+  CHECK(world.cache.values.empty());
 }
 
 TEST_CASE("cut and failed replies are never cached") {
