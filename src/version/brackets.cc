@@ -64,8 +64,10 @@ std::string_view StripLooseCloser(std::string_view text) {
 
 std::string_view StripBrackets(std::string_view text) {
   text = TrimSpaces(text);
-  for (const Pair* pair = OpeningPair(text); pair != nullptr && Encloses(*pair, text);
-       pair = OpeningPair(text)) {
+  // Each pair takes a look at all of the text.
+  for (int pairs = 0; pairs < kMaxNestedPairs; ++pairs) {
+    const Pair* pair = OpeningPair(text);
+    if (pair == nullptr || !Encloses(*pair, text)) break;
     text.remove_prefix(pair->open.size());
     text.remove_suffix(pair->close.size());
     text = TrimSpaces(text);

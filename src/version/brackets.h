@@ -14,8 +14,9 @@ bool StartsWithBracket(std::string_view text);
 // Without a closing bracket at its end that was never opened, and trimmed: 量增】 gives 量增.
 std::string_view StripLooseCloser(std::string_view text);
 
-// Without the pairs that enclose all of `text`, and trimmed: 【量增】 gives 量增, while
-// 「量」增「價」 stays.
+// Without the pairs that enclose all of `text` (up to kMaxNestedPairs of them), and trimmed:
+// 【量增】 gives 量增, while 「量」增「價」 stays.
+inline constexpr int kMaxNestedPairs = 8;
 std::string_view StripBrackets(std::string_view text);
 
 }  // namespace postgen

@@ -46,6 +46,9 @@ constexpr std::array<std::string_view, 2> kHintClosers = {"）", ")"};
 // Titles and preambles are short; looking further would cost time and find phrases.
 constexpr std::size_t kMaxInnerOffset = 1024;
 
+// Marks, word, hint and colon of a label inside a line.
+constexpr std::size_t kMaxInnerLabelBytes = 256;
+
 // What may stand before a label inside a line; else the word is part of a phrase (會議內容：...).
 constexpr std::array<std::string_view, 17> kBoundaries = {
     " ", "\t", "*", "|", "/", "。", "！", "？", "!", "?", "，", ",", "；", ";", "：", "】", "]"};
@@ -178,7 +181,7 @@ std::size_t FindInnerLabel(std::string_view line, LabelMatch::Kind kind, InnerLa
   for (std::size_t at = 0; at < end; NextCodePoint(line, &at)) {
     const bool after_boundary = EndsWithOne(line.substr(0, at), kBoundaries);
     if (!after_boundary && where == InnerLabel::kAfterBoundary) continue;
-    const LabelMatch match = MatchLabel(line.substr(at), /*complete=*/true);
+    const LabelMatch match = MatchLabel(line.substr(at, kMaxInnerLabelBytes), /*complete=*/true);
     if (match.kind == kind && EndsWithOne(line.substr(at, match.value), kColons)) return at;
   }
   return std::string_view::npos;

@@ -126,8 +126,9 @@ std::string WithoutLabels(std::string_view text) {
 
 // Without brackets around all of it, and without labels that stood inside them.
 std::string StripBody(std::string body) {
-  for (std::string_view rest = StripBrackets(body); rest.size() < body.size();
-       rest = StripBrackets(body)) {
+  for (int round = 0; round < kMaxNestedPairs; ++round) {
+    const std::string_view rest = StripBrackets(body);
+    if (rest.size() == body.size()) break;
     body = WithoutLabels(rest);
   }
   return body;

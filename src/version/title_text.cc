@@ -14,6 +14,9 @@ namespace {
 // Cutting at punctuation must not leave a stump.
 constexpr std::size_t kMinCutWords = 8;
 
+// How far into a body its first sentence is looked for: beyond that it is no text.
+constexpr std::size_t kMaxSearchedWords = 1000;
+
 // Ends of clauses; these go when a title is cut there.
 constexpr std::array<std::string_view, 11> kClauseEnds = {"，", "。", "；", "：", "、", ",",
                                                           ";",  ":",  "—",  "…",  " "};
@@ -87,6 +90,7 @@ std::string CleanTitle(std::string_view line) {
 
 std::string DeriveTitle(std::string_view body) {
   std::string title;
+  body = TakeCodePoints(body, kMaxSearchedWords);
   while (title.empty() && !body.empty()) {
     const std::size_t size = SentenceSize(body);
     std::string_view sentence = body.substr(0, size);

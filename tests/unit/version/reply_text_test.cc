@@ -231,5 +231,19 @@ TEST_CASE("ParseReply takes time that grows with the reply's length only") {
   }
 }
 
+TEST_CASE("ParseReply is done with nested brackets and bare marks in time, too") {
+  const auto repeat = [](std::string_view part) {
+    std::string text;
+    while (text.size() < 200000) text += part;
+    return text;
+  };
+  for (const std::string& reply :
+       {"內容：" + repeat("[") + repeat("]"), repeat("。"), repeat("# "), repeat("*`")}) {
+    CAPTURE(reply.substr(0, 12));
+    CHECK(ParseReply(reply).title.size() < 100);
+  }
+  CHECK(ParseReply("標題：一\n內容：【「『量增』」】").content == "量增");
+}
+
 }  // namespace
 }  // namespace postgen
