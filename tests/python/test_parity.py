@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -96,6 +97,17 @@ def test_codes() -> None:
         error = errors.make_error("message", name)
         assert type(error) is error_class
         assert getattr(postgen, error_class.__name__) is error_class
+
+
+def test_the_reference_is_current() -> None:
+    made = subprocess.run(
+        [sys.executable, ROOT / "scripts/lib/reference.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONUTF8": "1"},
+    )
+    assert made.stdout == (ROOT / "docs/reference.md").read_text(encoding="utf-8")
 
 
 def test_the_stub_names_what_the_module_has() -> None:
