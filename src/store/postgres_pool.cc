@@ -160,10 +160,12 @@ void PostgresPool::OnConnected(std::uint64_t connecting_id,
 }
 
 void PostgresPool::OnConnectFailed(const PostgresFailure& failure) {
-  const int doublings = std::min(failures_, 8);
-  ++failures_;
-  const Duration pause = std::min<Duration>(kFirstPause * (1 << doublings), kLongestPause);
-  connect_not_before_ = loop_->Now() + Jittered(pause);
+  // Attempts that fail side by side count as one.
+  if (const TimePoint now = loop_->Now(); now >= connect_not_before_) {
+    const int doublings = std::min(failures_++, 8);
+    const Duration pause = std::min<Duration>(kFirstPause * (1 << doublings), kLongestPause);
+    connect_not_before_ = now + Jittered(pause);
+  }
   // While other connections work, statements wait for those.
   std::vector<Callback> ended;
   if (running_.empty() && connecting_.empty()) ended = TakeFailed(failure);
