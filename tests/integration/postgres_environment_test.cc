@@ -123,6 +123,20 @@ TEST_CASE("a password is taken from the URL and from nowhere else") {
   }
 }
 
+// libpq passes these on to the server whatever it is given.
+TEST_CASE("the session's time zone and date style change no value") {
+  const TestDatabase database;
+  const std::string url = MigratedUrl(database);
+  {
+    const Environment environment(
+        Environment::Variables{{"PGTZ", "Asia/Taipei"}, {"PGDATESTYLE", "German"}});
+    const TestStores stores(url);
+    REQUIRE(PutAndWait(stores.posts(), TestRow("one")).ok());
+    CHECK(**GetAndWait(stores.posts(), "one") == TestRow("one"));
+  }
+  CHECK(database.Query("SELECT created_at FROM post_records") == "2026-11-23 15:00:00.678901");
+}
+
 // libpq looks for a service that the environment names whatever it is given: where there is none of
 // that name, it connects to nothing.
 TEST_CASE("a service that does not exist is an error that says what to do") {
