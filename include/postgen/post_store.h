@@ -32,7 +32,8 @@ class PostStore {
   // All functions return at once, are thread-safe, and call back exactly once by `deadline`, from
   // any thread, possibly before returning. Errors are Code::kStore except where said otherwise.
 
-  // Can a post be written? Looks at connection and schema once and remembers a good answer.
+  // Can a post be written? Asks whether the store answers now; the schema is looked at once, and a
+  // good look remembered.
   virtual void Check(TimePoint deadline, DoneCallback done) = 0;
 
   // Writes one row; durable when it calls back. The same row again is success and changes nothing;

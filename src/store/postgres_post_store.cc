@@ -16,7 +16,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// A look at the schema may outlive the deadlines of those who wait for it.
+// A look at the server may outlive the deadlines of those who wait for it.
 constexpr auto kCheckTimeout = seconds(10);
 
 // For so long Check() believes a bad look, so that a crowd of posts does not ask again one by one.
@@ -87,6 +87,7 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
     auto finish = Begin<void>(deadline, std::move(done));
     if (!finish) return;
     if (check_failure_ && loop_->Now() < believe_failure_until_) return finish(*check_failure_);
+    if (columns_) return Ping(std::move(finish));
     WithColumns([finish = std::move(finish)](const Result<PostColumns>& columns) {
       finish(columns.ok() ? Status() : Status(columns.error()));
     });
@@ -172,6 +173,28 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
         [done](const PGresult* result) { done(ReadTable(result)); });
   }
 
+  // Does the server still answer? A post must not be paid for that has nowhere to go. Many ask, one
+  // looks.
+  void Ping(PostStore::DoneCallback done) {
+    pinging_.push_back(std::move(done));
+    if (pinging_.size() > 1) return;
+    Run(
+        MakeStatement("SELECT 1", {}), loop_->Now() + kCheckTimeout,
+        [this](const Error& error) { EndPing(error); },
+        [this](const PGresult* /*one*/) { EndPing({}); });
+  }
+
+  void EndPing(const Status& status) {
+    check_failure_.reset();
+    if (!status.ok()) Believe(status.error());
+    for (const PostStore::DoneCallback& done : std::exchange(pinging_, {})) done(status);
+  }
+
+  void Believe(const Error& failure) {
+    check_failure_ = failure;
+    believe_failure_until_ = loop_->Now() + kBelieveFailure;
+  }
+
   // Tells what posts are written with, from memory if it is known; many ask, one looks.
   void WithColumns(ColumnsCallback done) {
     if (columns_) {
@@ -210,8 +233,7 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
     if (columns.ok()) {
       columns_ = *columns;
     } else {
-      check_failure_ = columns.error();
-      believe_failure_until_ = loop_->Now() + kBelieveFailure;
+      Believe(columns.error());
     }
     for (const ColumnsCallback& done : std::exchange(waiting_, {})) done(columns);
   }
@@ -286,7 +308,8 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
   std::optional<PostColumns> columns_;  // a good look, remembered
   std::optional<Error> check_failure_;  // the last bad one
   TimePoint believe_failure_until_;
-  std::vector<ColumnsCallback> waiting_;  // for the look under way
+  std::vector<ColumnsCallback> waiting_;          // for the look under way
+  std::vector<PostStore::DoneCallback> pinging_;  // for the ping under way
 };
 
 class PostgresPostStore final : public PostStore {

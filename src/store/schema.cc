@@ -387,6 +387,9 @@ Result<std::vector<std::string_view>> ChooseProfileColumns(const ColumnNames& ex
 
 Status SetProfileField(std::string_view column, std::string_view text, KolProfile* profile) {
   if (!IsValidUtf8(text)) return ColumnError(column, "of a KOL is not valid UTF-8");
+  if (text.find('\0') != std::string_view::npos) {  // SQLite keeps them; a post with one is refused
+    return ColumnError(column, "of a KOL holds a NUL character");
+  }
   if (column == "serial") {
     profile->serial = text;
   } else if (column == "model_temp") {

@@ -89,6 +89,19 @@ TEST_CASE("a server that is not there is an error soon, and is found when it is 
   CHECK(f.database.Query("SELECT count(*) FROM post_records") == "1");
 }
 
+TEST_CASE("a server that has gone is told by the next check, however good the last one was") {
+  Fixture f;
+  REQUIRE(CheckAndWait(f.stores.posts()).ok());
+  f.proxy.Stop();
+  const Status check = CheckAndWait(f.stores.posts());
+  REQUIRE(!check.ok());
+  CHECK(check.error().code == Code::kStore);
+  f.proxy.Restart();
+  while (!CheckAndWait(f.stores.posts()).ok()) {
+  }
+  CHECK(PutAndWait(f.stores.posts(), TestRow("one")).ok());
+}
+
 TEST_CASE("connections that the server ended while they were idle are replaced unnoticed") {
   Fixture f;
   Answers<void> first;

@@ -87,8 +87,13 @@ TEST_CASE("fields of a profile that do not hold what they should are refused by 
     const char* column;
     std::string text;
   };
-  const Case cases[] = {{"model_temp", "warm"}, {"model_temp", "nan"}, {"model_temp", "0.5x"},
-                        {"max_tokens", "7.5"},  {"max_tokens", ""},    {"nickname", "\xff"}};
+  const Case cases[] = {{"model_temp", "warm"},
+                        {"model_temp", "nan"},
+                        {"model_temp", "0.5x"},
+                        {"max_tokens", "7.5"},
+                        {"max_tokens", ""},
+                        {"nickname", "\xff"},
+                        {"signature", std::string("a\0b", 3)}};
   for (const Case& c : cases) {
     CAPTURE(c.column);
     KolProfile profile;
