@@ -70,10 +70,15 @@ bool ReadString(dom::object object, std::string_view key, std::string_view* text
   return !value || value->get(*text) == simdjson::SUCCESS;
 }
 
+// More tokens than any reply can have: with less, no sum over replies overflows.
+constexpr std::int64_t kMaxCount = 1'000'000'000;
+
 std::optional<std::int64_t> CountMember(dom::object object, std::string_view key) {
   const std::optional<dom::element> value = Member(object, key);
   std::int64_t count = 0;
-  if (!value || value->get(count) != simdjson::SUCCESS || count < 0) return std::nullopt;
+  if (!value || value->get(count) != simdjson::SUCCESS || count < 0 || count > kMaxCount) {
+    return std::nullopt;
+  }
   return count;
 }
 

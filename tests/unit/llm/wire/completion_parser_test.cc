@@ -97,6 +97,7 @@ TEST_CASE("usage from wherever it is put") {
 TEST_CASE("usage that makes no sense is no usage") {
   const std::string_view documents[] = {
       R"({"usage":{}})",
+      R"({"usage":{"prompt_tokens":9223372036854775807,"completion_tokens":1}})",
       R"({"usage":[]})",
       R"({"usage":{"prompt_tokens":10}})",
       R"({"usage":{"prompt_tokens":-1,"completion_tokens":2}})",
