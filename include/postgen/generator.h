@@ -64,7 +64,7 @@ class POSTGEN_EXPORT Call {
 // One line of PostGenerator::Diagnose.
 struct Diagnosis {
   enum class Level { kOk, kWarning, kError };
-  std::string subject;  // "llm", "store", "schema", "profiles", "cache"
+  std::string subject;  // "llm", "store" (its schema included), "profiles", "cache"
   Level level = Level::kOk;
   std::string message;  // what was found and, unless kOk, what to do
 };
@@ -102,7 +102,7 @@ class POSTGEN_EXPORT PostGenerator {
   virtual std::string MetricsJson() const = 0;
 
   // Checks key, provider, store, schema, profiles and cache without paying for anything. Blocks
-  // until `deadline` at the latest. Thread-safe.
+  // for about `timeout` at the most. Thread-safe.
   virtual std::vector<Diagnosis> Diagnose(std::chrono::milliseconds timeout) = 0;
 
   // Creates or completes the tables of the store; one line for each change. Blocks. Thread-safe.

@@ -148,6 +148,11 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   engine->stores = *std::move(stores);
   if (parts.store != nullptr) engine->stores.posts = std::move(parts.store);
   if (parts.profiles != nullptr) engine->stores.profiles = std::move(parts.profiles);
+  if (options.require_kol && engine->stores.profiles == nullptr) {
+    return Error(Code::kInvalidConfig,
+                 "require_kol needs somewhere to look KOLs up: set profiles.url or store.url",
+                 "require_kol");
+  }
 
   engine->reactor = std::make_shared<EventLoop>("postgen-reactor");
   if (const Status& running = engine->reactor->status(); !running.ok()) return running.error();

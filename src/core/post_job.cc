@@ -205,6 +205,9 @@ void PostJob::StartDraft() {
 
 void PostJob::OnDraft(const LlmReply& reply) {
   if (!reply.ok()) {
+    // The versions would be refused for the same reason.
+    const Code code = reply.error->code;
+    if (code == Code::kAuth || code == Code::kQuota) return Fail(*reply.error);
     result_->warnings.push_back("the draft failed (" + std::string(CodeName(reply.error->code)) +
                                 "); the versions were written without it");
   }

@@ -136,6 +136,15 @@ TEST_CASE("bad options are refused with the option's name") {
   CHECK(made.error().details.field == "max_pending_posts");
 }
 
+TEST_CASE("require_kol without a place to look KOLs up is refused") {
+  Options options = NoCache();
+  options.require_kol = true;
+  const auto made = PostGenerator::Create(std::move(options));
+  REQUIRE(!made.ok());
+  CHECK(made.error().code == Code::kInvalidConfig);
+  CHECK(made.error().details.field == "require_kol");
+}
+
 TEST_CASE("bad requests end at once, through the call and its events") {
   class Listener final : public Observer {
    public:

@@ -521,6 +521,11 @@ TEST_CASE("draft: one call first, whose text the versions see") {
     for (std::size_t i = 1; i < 6; ++i) world.client.Answer(i, Reply("版本。"));
     CHECK(world.result->usage.prompt_tokens == 600);  // the draft is on the bill
   }
+  SUBCASE("refused for a reason that the versions share: they are not tried") {
+    world.client.Answer(0, FailedReply(Code::kQuota));
+    CHECK(world.client.calls.size() == 1);
+    CHECK(world.result->error->code == Code::kQuota);
+  }
   SUBCASE("failed: the versions are written without it, with a warning") {
     world.client.Answer(0, FailedReply(Code::kUpstream));
     REQUIRE(world.client.calls.size() == 6);
