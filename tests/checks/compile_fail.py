@@ -7,8 +7,10 @@ should not.
 """
 
 import argparse
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CPP = ["c++", "-x", "c++", "-std=c++20", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
@@ -105,11 +107,13 @@ def compiles(command, folders, source):
 
 
 def check(cases, folders):
-    for what, command, frame, right, wrong in cases:
-        result = compiles(command, folders, frame % right)
-        if result.returncode != 0:
-            yield f"{what}: the right way does not compile:\n{result.stderr}"
-        if compiles(command, folders, frame % wrong).returncode == 0:
+    sources = [(command, folders, frame % way) for _, command, frame, *ways in cases for way in ways]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda one: compiles(*one), sources))
+    for (what, *_), right, wrong in zip(cases, results[::2], results[1::2]):
+        if right.returncode != 0:
+            yield f"{what}: the right way does not compile:\n{right.stderr}"
+        if wrong.returncode == 0:
             yield f"{what}: compiles"
 
 

@@ -6,10 +6,12 @@ header_alone.py --self-test
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror", "-fsyntax-only"]
@@ -30,15 +32,19 @@ def check(folders):
     )
     if "c.h" not in headers or "postgen.h" not in headers or not compilers:
         yield f"found {len(headers)} headers and {len(compilers)} compilers"
-    for header in headers:
-        for cxx, c in compilers:
-            for flags in C_MODES if header == "c.h" else [CPP]:
-                compiler = c if "-std=c11" in flags else cxx
-                # Twice: include guards. With a line of its own: C knows no empty programs.
-                source = f"#include <postgen/{header}>\n" * 2 + "typedef int not_empty;\n"
-                result = compiles(compiler, flags, folders, source)
-                if result.returncode != 0:
-                    yield f"{header} with {compiler} {flags[2]}:\n{result.stderr}"
+    tries = [(header, c if "-std=c11" in flags else cxx, flags)
+             for header in headers for cxx, c in compilers for flags in (C_MODES if header == "c.h" else [CPP])]
+
+    def attempt(header, compiler, flags):
+        # Twice: include guards. With a line of its own: C knows no empty programs.
+        source = f"#include <postgen/{header}>\n" * 2 + "typedef int not_empty;\n"
+        return compiles(compiler, flags, folders, source)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = pool.map(lambda one: attempt(*one), tries)
+    for (header, compiler, flags), result in zip(tries, results):
+        if result.returncode != 0:
+            yield f"{header} with {compiler} {flags[2]}:\n{result.stderr}"
 
 
 def self_test():
