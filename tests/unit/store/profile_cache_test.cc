@@ -46,10 +46,7 @@ class SlowProfileStore final : public ProfileStore {
 };
 
 FoundProfile Named(const std::string& nickname) {
-  KolProfile profile;
-  profile.serial = "1";
-  profile.nickname = nickname;
-  return FoundProfile{.profile = profile};
+  return FoundProfile{.profile = KolProfile{.serial = "1", .nickname = nickname}};
 }
 
 struct Fixture {
