@@ -46,7 +46,9 @@ class SlowProfileStore final : public ProfileStore {
 };
 
 FoundProfile Named(const std::string& nickname) {
-  return FoundProfile{.profile = KolProfile{.serial = "1", .nickname = nickname}};
+  FoundProfile found;
+  found.profile.emplace().nickname = nickname;
+  return found;
 }
 
 struct Fixture {

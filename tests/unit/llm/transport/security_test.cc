@@ -1,8 +1,14 @@
 // Where keys and prompts must not go, and who may not say so.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "unit/llm/transport/transport_harness.h"
 
@@ -42,17 +48,43 @@ TEST_CASE("proxies come from the option alone") {
   CHECK(client.Fetch()->body == "through the proxy");  // whatever no_proxy says
 }
 
-TEST_CASE("a .netrc does not replace the key") {
+TEST_CASE("a .netrc adds no password") {
   const std::filesystem::path home = std::filesystem::temp_directory_path() / "postgen-test-home";
   std::filesystem::create_directory(home);
   std::ofstream(home / ".netrc") << "machine 127.0.0.1 login intruder password secret\n";
   const ScopedEnv env("HOME", home.string());
   RawServer server(Always(Reply(200, "", "ok")));
-  Client client(server.Url("/"));
+  HttpEndpoint endpoint = Client::EndpointOf(server.Url("/"));
+  endpoint.headers = {"api-key: secret-key"};  // an Authorization header would hide libcurl's own
+  Client client(std::move(endpoint));
   client.Fetch();
   std::filesystem::remove_all(home);
-  CHECK(server.requests().at(0).find("Bearer secret-key") != std::string::npos);
-  CHECK(server.requests().at(0).find("Basic") == std::string::npos);
+  CHECK(server.requests().at(0).find("api-key: secret-key") != std::string::npos);
+  CHECK(server.requests().at(0).find("Authorization") == std::string::npos);
+}
+
+// The sockets of this process that are connected to `port`.
+std::vector<int> SocketsTo(int port) {
+  std::vector<int> sockets;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+        peer.sin_family == AF_INET && ntohs(peer.sin_port) == port) {
+      sockets.push_back(fd);
+    }
+  }
+  return sockets;
+}
+
+TEST_CASE("programs that the host starts do not inherit our connections") {
+  RawServer server(Always(Reply(200, "", "ok")));
+  Client client(server.Url("/"));
+  client.Fetch();
+  const std::vector<int> sockets = SocketsTo(server.port());
+  REQUIRE(sockets.size() == 1);
+  CHECK((fcntl(sockets[0], F_GETFD) & FD_CLOEXEC) != 0);
 }
 
 TEST_CASE("TLS: a certificate that is trusted and names the host is accepted, connections resume") {
