@@ -237,6 +237,8 @@ TEST_CASE("nothing is paid before the store has answered") {
   CHECK(world.client.calls.empty());
   world.store.held.at(0)({});
   CHECK(world.client.calls.size() == 5);
+  world.client.AnswerAll();
+  CHECK(world.result->ok());
 }
 
 TEST_CASE("store: false writes nothing and asks no store") {
