@@ -90,9 +90,6 @@ class Client {
   void Cancel(TransferId id) {
     Run([&] { transport_->Cancel(id); });
   }
-  void Finish(TransferId id) {
-    Run([&] { transport_->Finish(id); });
-  }
   void Destroy() {
     Run([&] { transport_.reset(); });
   }
