@@ -2,10 +2,11 @@
 #ifndef POSTGEN_TESTS_C_CHECK_H_
 #define POSTGEN_TESTS_C_CHECK_H_
 
+#include <stdatomic.h>
 #include <stdio.h>
 
-static int check_failures = 0;
-static int check_count = 0;
+static atomic_int check_failures = 0; /* checked on threads of postgen, too */
+static atomic_int check_count = 0;
 
 #define CHECK(condition)                                                                      \
   do {                                                                                        \
