@@ -17,9 +17,10 @@
 namespace postgen::capi {
 
 // Runs `body`; what it throws becomes a Failure. Not checked for null references: a thread that is
-// being cancelled unwinds without an exception object, which UBSan takes for one.
+// being cancelled unwinds without an exception object, which UBSan takes for one. Not inlined,
+// since GCC checks what it has inlined by the caller's rules.
 template <typename Body>
-[[gnu::no_sanitize("null")]] Outcome Contain(Body&& body) {
+[[gnu::no_sanitize("null"), gnu::noinline]] Outcome Contain(Body&& body) {
   try {
     return std::forward<Body>(body)();
   } catch (const abi::__forced_unwind&) {
@@ -44,7 +45,7 @@ postgen_code Guard(postgen_error** err, Body&& body) {
 
 // The body of a function that cannot report: `otherwise` if it throws.
 template <typename T, typename Body>
-[[gnu::no_sanitize("null")]] T GuardValue(T otherwise, Body&& body) {
+[[gnu::no_sanitize("null"), gnu::noinline]] T GuardValue(T otherwise, Body&& body) {
   try {
     return std::forward<Body>(body)();
   } catch (const abi::__forced_unwind&) {
