@@ -107,10 +107,12 @@ def compiles(command, folders, source):
 
 
 def check(cases, folders):
-    sources = [(command, folders, frame % way) for _, command, frame, *ways in cases for way in ways]
+    sources = [
+        (command, folders, frame % way) for _, command, frame, *ways in cases for way in ways
+    ]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(pool.map(lambda one: compiles(*one), sources))
-    for (what, *_), right, wrong in zip(cases, results[::2], results[1::2]):
+    for (what, *_), right, wrong in zip(cases, results[::2], results[1::2], strict=True):
         if right.returncode != 0:
             yield f"{what}: the right way does not compile:\n{right.stderr}"
         if wrong.returncode == 0:

@@ -32,8 +32,12 @@ def check(folders):
     )
     if "c.h" not in headers or "postgen.h" not in headers or not compilers:
         yield f"found {len(headers)} headers and {len(compilers)} compilers"
-    tries = [(header, c if "-std=c11" in flags else cxx, flags)
-             for header in headers for cxx, c in compilers for flags in (C_MODES if header == "c.h" else [CPP])]
+    tries = [
+        (header, c if "-std=c11" in flags else cxx, flags)
+        for header in headers
+        for cxx, c in compilers
+        for flags in (C_MODES if header == "c.h" else [CPP])
+    ]
 
     def attempt(header, compiler, flags):
         # Twice: include guards. With a line of its own: C knows no empty programs.
@@ -42,7 +46,7 @@ def check(folders):
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda one: attempt(*one), tries)
-    for (header, compiler, flags), result in zip(tries, results):
+    for (header, compiler, flags), result in zip(tries, results, strict=True):
         if result.returncode != 0:
             yield f"{header} with {compiler} {flags[2]}:\n{result.stderr}"
 
