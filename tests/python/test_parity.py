@@ -65,7 +65,7 @@ def test_flags_set_what_they_name() -> None:
         "llm.proxy": "http://host:1",
         "cache.url": "none:",
         "store.url": "none:",
-        "profiles.url": "none:",
+        "profiles.url": f"file:{ROOT}/examples/kols.json",  # require_kol wants one
         "kol_serial": "1",
         "versions": "2",
         "commodityTags": "[]",
