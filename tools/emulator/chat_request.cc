@@ -16,6 +16,7 @@ namespace dom = simdjson::dom;
 constexpr std::int64_t kMaxChoices = 128;
 constexpr std::int64_t kMaxTokenLimit = 1'000'000;
 constexpr std::size_t kMaxStops = 4;
+constexpr std::size_t kMaxModelBytes = 256;
 
 // What the API adds to the text of each message, and to the prompt as a whole.
 constexpr std::int64_t kTokensPerMessage = 4;
@@ -160,6 +161,11 @@ void ReadModel(Fields& fields, ChatRequest* request) {
         InvalidRequestError("you must provide a model parameter", std::nullopt, std::nullopt));
   }
   if (value->get(model) != simdjson::SUCCESS) return fields.Fail(WrongType("model", "a string"));
+  // It is repeated in every chunk and kept in the ledger.
+  if (model.size() > kMaxModelBytes) {
+    return fields.Fail(InvalidRequestError("Invalid 'model': string too long.", "model",
+                                           "string_above_max_length"));
+  }
   request->model = model;
 }
 

@@ -1,5 +1,5 @@
 // The sentence parts from which posts are made. Notation inside a part:
-//   {S} stock name with code   {N} stock name   {C} stock code   [a|b|c] one of these
+//   {S} stock name with code   {N} stock name   [a|b|c] one of these
 // Parts for falling stocks never speak of opportunities, and only the directed ones say that a
 // stock rose or fell to its limit.
 #ifndef POSTGEN_EMULATOR_PHRASES_H_

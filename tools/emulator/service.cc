@@ -118,7 +118,7 @@ std::shared_ptr<Exchange> Service::Accept(const HttpRequest& request, std::uint6
     exchange->script = ErrorReply(error, request.keep_alive);
   };
   const std::string& path = request.path;
-  bool get = request.method == "GET" || request.method == "HEAD";
+  bool get = request.method == "GET";
   bool post = request.method == "POST";
 
   if (EndsWith(path, "/chat/completions")) {

@@ -66,21 +66,22 @@ std::vector<std::string_view> Shuffled(Phrases phrases, Rng& rng) {
   return order;
 }
 
+std::string Name(const PromptHints& hints) {
+  if (!hints.stock_name.empty()) return hints.stock_name;
+  return hints.stock_code.empty() ? "這檔個股" : hints.stock_code;
+}
+
+std::string NameWithCode(const PromptHints& hints) {
+  if (hints.stock_name.empty() || hints.stock_code.empty()) return Name(hints);
+  return hints.stock_name + "(" + hints.stock_code + ")";
+}
+
 // Writes a part out: places filled, one of each choice taken.
 std::string Expand(std::string_view part, const PromptHints& hints, Rng& rng) {
   std::string text;
   for (std::size_t pos = 0; pos < part.size();) {
     if (part[pos] == '{') {
-      char place = part[pos + 1];
-      std::string name = hints.stock_name;
-      if (name.empty()) name = hints.stock_code.empty() ? "這檔個股" : hints.stock_code;
-      bool code = !hints.stock_code.empty() && name != hints.stock_code;
-      if (place == 'C') {
-        text += hints.stock_code;
-      } else {
-        text += name;
-        if (place == 'S' && code) text += "(" + hints.stock_code + ")";
-      }
+      text += part[pos + 1] == 'S' ? NameWithCode(hints) : Name(hints);
       pos += 3;
     } else if (part[pos] == '[') {
       std::size_t end = part.find(']', pos);

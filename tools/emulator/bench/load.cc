@@ -22,6 +22,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "numbers.h"
@@ -42,6 +43,7 @@ struct Options {
   double tokens_per_s = 80;
   double tokens_per_chunk = 1;
   double words = 400;
+  double poll_ms = 0;  // pause between two looks at the sockets; 0: wakes up for every event
 };
 
 struct Flag {
@@ -59,6 +61,7 @@ constexpr Flag kFlags[] = {
     {"--tokens-per-s", &Options::tokens_per_s},
     {"--tokens-per-chunk", &Options::tokens_per_chunk},
     {"--words", &Options::words},
+    {"--poll-ms", &Options::poll_ms},
 };
 
 bool ParseFlags(int argc, char** argv, Options* options) {
@@ -223,7 +226,10 @@ int Run(const Options& options) {
       own_before = OwnCpuSeconds();
       measured_from = since_start();
     }
-    std::array<epoll_event, 1024> events;
+    if (options.poll_ms > 0) {
+      std::this_thread::sleep_for(std::chrono::duration<double, std::milli>(options.poll_ms));
+    }
+    std::array<epoll_event, 8192> events;
     int ready = epoll_wait(epoll, events.data(), static_cast<int>(events.size()), 10);
     TimePoint now = Clock::now();
     for (int i = 0; i < ready; ++i) {
@@ -262,7 +268,7 @@ int main(int argc, char** argv) {
     std::fputs("usage: postgen-emulator-load --port N [--pid N] [--streams N] [--seconds N]",
                stderr);
     std::fputs(" [--warmup-s N] [--ttft-ms N] [--tokens-per-s N] [--tokens-per-chunk N]", stderr);
-    std::fputs(" [--words N]\n", stderr);
+    std::fputs(" [--words N] [--poll-ms N]\n", stderr);
     return 2;
   }
   rlimit limit{};

@@ -110,6 +110,7 @@ TEST_CASE("requests are checked as the API checks them") {
   CHECK(Refused("{\"model\":\"\xff\"}").message.find("UTF-8") != std::string::npos);
   CHECK(Refused(Body("")).message == "you must provide a model parameter");
   CHECK(Refused(R"({"model":"m"})").param == "messages");
+  CHECK(Refused(Body("\"model\":\"" + std::string(257, 'm') + "\"")).param == "model");
   CHECK(Refused(R"({"model":"m","messages":[]})").code == "empty_array");
   CHECK(Refused(R"({"model":"m","messages":[{"content":"x"}]})").param == "messages[0].role");
   CHECK(Refused(Body(R"("model":"m","stream":1)")).param == "stream");

@@ -204,6 +204,16 @@ std::int64_t ResidentKb(pid_t process) {
   return 0;
 }
 
+// Waits for a total of the ledger; machines that run tests may be slow.
+bool Reaches(const Emulator& server, const std::string& key, std::int64_t value) {
+  auto deadline = Clock::now() + 10s;
+  while (Total(server, key) != value) {
+    if (Clock::now() > deadline) return false;
+    std::this_thread::sleep_for(10ms);
+  }
+  return true;
+}
+
 const std::vector<std::string> kFast = {"--ttft-ms", "5", "--tokens-per-s", "20000"};
 constexpr std::string_view kEndOfChunks = "\r\n0\r\n\r\n";
 
@@ -295,9 +305,9 @@ TEST_CASE("tokens come at their pace") {
   double whole = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   auto tokens = static_cast<double>(Total(server, "completion_tokens"));
   CHECK(first >= 200);
-  CHECK(first < 1500);
+  CHECK(first < 5000);
   CHECK(whole >= 200 + tokens * 10 - 1);
-  CHECK(whole < 200 + tokens * 10 + 1500);
+  CHECK(whole < 200 + tokens * 10 + 5000);
 }
 
 TEST_CASE("bad HTTP and oversize requests are refused, whatever they are") {
@@ -331,66 +341,73 @@ TEST_CASE("bad HTTP and oversize requests are refused, whatever they are") {
 }
 
 TEST_CASE("a client that leaves is noticed and its tokens are counted") {
-  Emulator server({"--ttft-ms", "10", "--tokens-per-s", "100"});
+  Emulator server({"--ttft-ms", "10", "--tokens-per-s", "10"});
   {
     Client client(server);
     client.Send(Chat(true));
     client.Receive("\"content\":\"");
-    std::this_thread::sleep_for(200ms);
+    std::this_thread::sleep_for(500ms);
   }
+  CHECK(Reaches(server, "aborted_by_client", 1));
+  std::int64_t tokens = Total(server, "completion_tokens");
+  CHECK(tokens >= 5);
+  CHECK(tokens < 60);  // it would have been about 70
+
   Client whole(server);
   whole.Send(Chat(false));
+  CHECK(Reaches(server, "in_flight", 1));
   whole.Close();
-  std::this_thread::sleep_for(100ms);
-  CHECK(Total(server, "aborted_by_client") == 2);
-  std::int64_t tokens = Total(server, "completion_tokens");
-  CHECK(tokens >= 15);
-  CHECK(tokens <= 100);
-  CHECK(Total(server, "in_flight") == 0);
-  CHECK(Total(server, "connections_open") == 1);  // the one that asks
+  CHECK(Reaches(server, "aborted_by_client", 2));
+  CHECK(Reaches(server, "in_flight", 0));
+  CHECK(Reaches(server, "connections_open", 1));  // the one that asks
 }
 
 TEST_CASE("faults of the connection") {
   Emulator server(kFast);
-  auto play = [&](const std::string& fault, bool stream, milliseconds patience = 300ms) {
-    auto client = std::make_unique<Client>(server);
-    client->Send(Chat(stream, fault));
-    End end = client->Receive("", patience);
-    return std::pair(end, client->Take());
+  // What comes until `end`, or for as long as a fault that stays silent is given.
+  auto play = [&](const std::string& fault, bool stream, std::string_view end,
+                  milliseconds patience = 5000ms) {
+    Client client(server);
+    client.Send(Chat(stream, fault));
+    End how = client.Receive(end, patience);
+    return std::pair(how, client.Take());
   };
   for (bool stream : {false, true}) {
     CAPTURE(stream);
-    CHECK(play("reset", stream).first == End::kReset);
-    auto [stalled, nothing] = play("stall", stream);
+    auto ending = [&](const char* fault) { return play(fault, stream, "").first; };
+    CHECK(ending("reset") == End::kReset);
+    CHECK(ending("reset-after=3") == End::kReset);
+    CHECK(ending("chunked-cut=3") == End::kClosed);
+    CHECK(ending("eof-cut=3") == End::kClosed);
+    CHECK(ending("close-after") == End::kClosed);
+    CHECK(ending("http-garbage") == End::kClosed);
+    CHECK(ending("content-length-too-large") == End::kClosed);
+
+    auto [stalled, nothing] = play("stall", stream, "", 300ms);
     CHECK(stalled == End::kSilent);
     CHECK(nothing.empty());
-    auto [silent, head] = play("stall-headers", stream);
-    CHECK(silent == End::kSilent);
+    auto [silent, head] = play("stall-headers", stream, "\r\n\r\n");
     CHECK(head.substr(head.size() - 4) == "\r\n\r\n");
-    CHECK(play("reset-after=3", stream).first == End::kReset);
-    CHECK(play("stall-after=3", stream).first == End::kSilent);
-    CHECK(play("chunked-cut=3", stream).first == End::kClosed);
-    CHECK(play("eof-cut=3", stream).first == End::kClosed);
-    CHECK(play("close-after", stream).first == End::kClosed);
-    CHECK(play("http-garbage", stream).first == End::kClosed);
-    CHECK(play("content-length-too-large", stream).first == End::kClosed);
-    CHECK(play("trailing-bytes", stream).second.find("bytes after the body") != std::string::npos);
-    CHECK(play("html", stream).second.find("text/html") != std::string::npos);
-    // Never ends: several rounds came while we waited.
-    std::string comments = play("comments", stream, 100ms).second;
-    std::string_view comment = stream ? "\r\n: keep-alive\n\n\r\n" : "\r\n\n\r\n";
-    CHECK(comments.find(comment) != comments.rfind(comment));
+    CHECK(play("stall-after=3", stream, "", 300ms).first == End::kSilent);
+
+    CHECK(Contains(play("trailing-bytes", stream, "").second, "bytes after the body"));
+    CHECK(Contains(play("html", stream, "</html>").second, "text/html"));
+    // Never ends: several rounds come.
+    std::string round = stream ? "\r\n: keep-alive\n\n\r\ne" : "\r\n\n\r\n1";
+    std::string comments = play("comments", stream, round).second;
+    CHECK(Contains(comments, round));
   }
-  CHECK(Contains(play("slow-close", true).second, "[DONE]"));
-  CHECK_FALSE(Contains(play("slow-close", true).second, kEndOfChunks));
-  CHECK(Contains(play("byte-by-byte", true).second, "data: [DONE]"));
-  CHECK(Contains(play("crlf", true).second, "}\r\n\r\ndata: "));
-  CHECK(Contains(play("cr", true).second, "}\r\rdata: "));
-  CHECK(Contains(play("bom", true).second,
+  auto stream = [&](const char* fault) { return play(fault, true, kEndOfChunks).second; };
+  CHECK(Contains(stream("byte-by-byte"), "data: [DONE]"));
+  CHECK(Contains(stream("crlf"), "}\r\n\r\ndata: "));
+  CHECK(Contains(stream("cr"), "}\r\rdata: "));
+  CHECK(Contains(stream("bom"),
                  "\xEF\xBB\xBF"
                  "data: "));
-  CHECK(Contains(play("big-event=1000000", true).second, std::string(1'000'000, 'a')));
-  CHECK(Contains(play("status=204", false).second, "204 No Content\r\n"));
+  CHECK(Contains(stream("big-event=1000000"), std::string(1'000'000, 'a')));
+  CHECK(Contains(play("slow-close", true, "[DONE]").second, "[DONE]"));
+  CHECK_FALSE(Contains(play("slow-close", true, kEndOfChunks, 300ms).second, kEndOfChunks));
+  CHECK(Contains(play("status=204", false, "\r\n\r\n").second, "204 No Content\r\n"));
 }
 
 TEST_CASE("a client that does not read holds its stream up, and nothing piles up") {
@@ -412,23 +429,26 @@ TEST_CASE("idle connections are closed when asked for") {
   Client client(server);
   auto start = Clock::now();
   CHECK(client.Receive("") == End::kClosed);
-  CHECK(Clock::now() - start < 2s);
+  CHECK(Clock::now() - start >= 95ms);
 }
 
 TEST_CASE("calls above the limit wait their turn") {
   Emulator server({"--concurrency", "2", "--fixed-ms", "100"});
+  auto holding = std::make_unique<Client>(server);
+  auto leaving = std::make_unique<Client>(server);
+  for (Client* client : {holding.get(), leaving.get()}) client->Send(Chat(true, "stall"));
   std::vector<std::unique_ptr<Client>> clients;
-  auto start = Clock::now();
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 4; ++i) {
     clients.push_back(std::make_unique<Client>(server));
     clients.back()->Send(Chat(i % 2 == 0));
   }
-  std::this_thread::sleep_for(50ms);
-  CHECK(Total(server, "queued") == 4);
+  CHECK(Reaches(server, "queued", 4));
+  auto start = Clock::now();
+  leaving.reset();  // leaves one place, so the four come one after the other
   for (auto& client : clients) client->Receive("finish_reason\":\"stop\"");
-  double ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-  CHECK(ms >= 299);
-  CHECK(ms < 2000);
+  CHECK(Clock::now() - start >= 395ms);
+  CHECK(Reaches(server, "completed", 4));
+  CHECK(Total(server, "queued") == 0);
   CHECK(Total(server, "max_in_flight") == 6);
 }
 
