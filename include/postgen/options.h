@@ -48,6 +48,7 @@ struct LlmOptions {
   double temperature = 1.0;                // 0..2; left out where a model refuses it
   bool use_kol_temperature = false;        // the profile's model_temp wins
   std::optional<std::int64_t> max_tokens;  // absent: derived from max_words
+  bool use_kol_max_tokens = false;         // the profile's max_tokens wins
   TokenParam token_param = TokenParam::kAuto;
   StreamMode stream = StreamMode::kAuto;
 

@@ -1,5 +1,7 @@
 #include "core/model_choice.h"
 
+#include "prompt/token_budget.h"
+
 namespace postgen {
 
 std::string ChooseModel(const PostRequest& request, const KolProfile* profile,
@@ -18,6 +20,13 @@ double ChooseTemperature(const KolProfile* profile, const LlmOptions& options) {
     return *profile->model_temp;
   }
   return options.temperature;
+}
+
+std::int64_t ChooseMaxTokens(const PostRequest& request, const KolProfile* profile,
+                             const LlmOptions& options, const std::string& model) {
+  const bool has_own = profile != nullptr && profile->max_tokens.value_or(0) > 0;
+  if (options.use_kol_max_tokens && has_own) return *profile->max_tokens;
+  return options.max_tokens.value_or(VisibleTokenBudget(model, request.max_words));
 }
 
 }  // namespace postgen

@@ -2,7 +2,7 @@
 #ifndef POSTGEN_SRC_CORE_MODEL_CHOICE_H_
 #define POSTGEN_SRC_CORE_MODEL_CHOICE_H_
 
-#include <optional>
+#include <cstdint>
 #include <string>
 
 #include "postgen/options.h"
@@ -17,6 +17,11 @@ std::string ChooseModel(const PostRequest& request, const KolProfile* profile,
 
 // The KOL's temperature where the options ask for it and the profile has one; else the options'.
 double ChooseTemperature(const KolProfile* profile, const LlmOptions& options);
+
+// The token limit of one version: the KOL's where the options ask for it and the profile has one;
+// else the options'; else what the request's max_words needs of `model`.
+std::int64_t ChooseMaxTokens(const PostRequest& request, const KolProfile* profile,
+                             const LlmOptions& options, const std::string& model);
 
 }  // namespace postgen
 

@@ -9,7 +9,6 @@
 #include "cache/cache_key.h"
 #include "core/model_choice.h"
 #include "meter/prices.h"
-#include "prompt/token_budget.h"
 #include "request/post_json.h"
 #include "version/choice.h"
 
@@ -179,8 +178,7 @@ LlmRequest PostJob::MakeRequest(VersionPlan plan, bool stream) const {
   LlmRequest request;
   request.model = rules_.model;
   request.messages = std::move(plan.messages);
-  request.max_tokens =
-      llm.max_tokens.value_or(VisibleTokenBudget(rules_.model, request_.max_words));
+  request.max_tokens = ChooseMaxTokens(request_, profile(), llm, rules_.model);
   request.temperature = temperature_;
   request.stream = llm.stream == StreamMode::kAlways || (llm.stream == StreamMode::kAuto && stream);
   request.deadline = generation_deadline_;

@@ -62,6 +62,8 @@ inline constexpr auto kLlmFields = std::to_array<Field<LlmOptions>>({
       .max = 2}},
     {&LlmOptions::use_kol_temperature,
      {.name = "use_kol_temperature", .doc = "The temperature of the KOL's profile goes first."}},
+    {&LlmOptions::use_kol_max_tokens,
+     {.name = "use_kol_max_tokens", .doc = "The token limit of the KOL's profile goes first."}},
     {&LlmOptions::max_tokens,
      {.name = "max_tokens",
       .doc = "Most tokens of one completion. Default: derived from max_words.",

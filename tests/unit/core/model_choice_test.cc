@@ -39,5 +39,22 @@ TEST_CASE("temperature: the KOL's only where asked for") {
   CHECK(ChooseTemperature(nullptr, options) == 0.9);
 }
 
+TEST_CASE("token limit: the KOL's only where asked for") {
+  LlmOptions options;
+  PostRequest request;
+  request.max_words = 200;
+  KolProfile kol;
+  kol.max_tokens = 700;
+  const std::int64_t derived = ChooseMaxTokens(request, &kol, options, "gpt-4o-mini");
+  CHECK(derived < 400);
+  options.max_tokens = 900;
+  CHECK(ChooseMaxTokens(request, &kol, options, "gpt-4o-mini") == 900);
+  options.use_kol_max_tokens = true;
+  CHECK(ChooseMaxTokens(request, &kol, options, "gpt-4o-mini") == 700);
+  CHECK(ChooseMaxTokens(request, nullptr, options, "gpt-4o-mini") == 900);
+  kol.max_tokens = 0;
+  CHECK(ChooseMaxTokens(request, &kol, options, "gpt-4o-mini") == 900);
+}
+
 }  // namespace
 }  // namespace postgen

@@ -58,7 +58,8 @@ TEST_CASE("every option arrives") {
       "allow_insecure_http": true, "headers": {"X-Team": "a b"}, "query": {"api-version": "1"},
       "auth": "api-key", "proxy": "http://proxy:3128", "ca_file": "/etc/ca.pem",
       "http_version": "1.1", "default_model": "gpt-4.1", "temperature": 0.5,
-      "use_kol_temperature": true, "max_tokens": 900, "token_param": "max_tokens", "stream": false,
+      "use_kol_temperature": true, "use_kol_max_tokens": true, "max_tokens": 900,
+      "token_param": "max_tokens", "stream": false,
       "max_in_flight": 7, "connect_timeout_ms": 1, "first_token_timeout_ms": 2,
       "idle_timeout_ms": 3, "attempt_timeout_ms": 4, "max_attempts": 5, "max_reply_bytes": 4096,
       "on_failure": "template",
@@ -84,6 +85,7 @@ TEST_CASE("every option arrives") {
   CHECK(llm.default_model == "gpt-4.1");
   CHECK(llm.temperature == 0.5);
   CHECK(llm.use_kol_temperature);
+  CHECK(llm.use_kol_max_tokens);
   CHECK(llm.max_tokens == 900);
   CHECK(llm.token_param == TokenParam::kMaxTokens);
   CHECK(llm.stream == StreamMode::kNever);

@@ -117,6 +117,7 @@ TEST_CASE("every field of this version is in the schema, and none of a later one
                                                           "llm.default_model",
                                                           "llm.temperature",
                                                           "llm.use_kol_temperature",
+                                                          "llm.use_kol_max_tokens",
                                                           "llm.max_tokens",
                                                           "llm.token_param",
                                                           "llm.stream",
