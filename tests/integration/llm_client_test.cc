@@ -10,96 +10,10 @@
 
 #include <doctest/doctest.h>
 
-#include "llm/clients.h"
-#include "postgen/llm_client.h"
-#include "runtime/event_loop.h"
-#include "support/notification.h"
-#include "support/raw_server.h"
+#include "integration/llm_harness.h"
 
-namespace postgen {
+namespace postgen::testing {
 namespace {
-
-using testing::Chunk;
-using testing::Gate;
-using testing::Notification;
-using testing::RawConnection;
-using testing::RawServer;
-using testing::RefusingPort;
-using testing::Reply;
-
-constexpr std::string_view kKey = "sk-canary-7f3a9c";
-constexpr std::string_view kStreamHead =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-    "x-request-id: req-1\r\nTransfer-Encoding: chunked\r\n\r\n";
-constexpr std::string_view kWhole =
-    R"({"choices":[{"index":0,"message":{"content":"好"},"finish_reason":"stop"}]})";
-const std::string kEndOfStream =
-    Chunk("data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n") +
-    Chunk("data: [DONE]\n\n") + Chunk("");
-
-std::string Delta(std::string_view text) {
-  return Chunk(R"(data: {"choices":[{"index":0,"delta":{"content":")" + std::string(text) +
-               "\"}}]}\n\n");
-}
-
-// One call; what it heard may be read after Wait().
-struct Heard {
-  Notification first_text;
-  Notification done;
-  std::string text;
-  LlmReply reply;
-
-  LlmReply Wait() {
-    done.Wait();
-    return reply;
-  }
-};
-
-class Client {
- public:
-  explicit Client(const std::string& base_url, LlmOptions options = {}) {
-    options.base_url = base_url;
-    options.api_key = kKey;
-    Result<std::unique_ptr<LlmClient>> client = NewOpenAiClient(options, &loop_);
-    REQUIRE(client.ok());
-    client_ = *std::move(client);
-  }
-  ~Client() { loop_.Stop(); }
-
-  std::shared_ptr<Heard> Start(bool stream, CancelToken cancel = {}) {
-    LlmRequest request;
-    request.model = "gpt-4o-mini";
-    request.messages = {{Role::kUser, "台積電 secret-prompt"}};
-    request.stream = stream;
-    auto heard = std::make_shared<Heard>();
-    LlmSink sink;
-    if (stream) {
-      sink.on_text = [heard](std::string_view text) {
-        heard->text += text;
-        heard->first_text.Notify();
-      };
-    }
-    sink.on_done = [heard](LlmReply reply) {
-      heard->reply = std::move(reply);
-      heard->done.Notify();
-    };
-    client_->Complete(std::move(request), std::move(cancel), std::move(sink));
-    return heard;
-  }
-
-  LlmClient* operator->() { return client_.get(); }
-
- private:
-  EventLoop loop_{"test-reactor"};
-  std::unique_ptr<LlmClient> client_;
-};
-
-// Serves every request of a connection with the same bytes.
-RawServer::Script Always(std::string bytes) {
-  return [bytes = std::move(bytes)](RawConnection& peer) {
-    while (peer.ReadRequest()) peer.Send(bytes);
-  };
-}
 
 TEST_CASE("text arrives while the reply is still being written") {
   Gate rest;
@@ -107,10 +21,10 @@ TEST_CASE("text arrives while the reply is still being written") {
     while (peer.ReadRequest()) {
       peer.Send(std::string(kStreamHead) + Delta("台積"));
       if (!peer.Wait(&rest)) return;
-      peer.Send(Delta("電") + kEndOfStream);
+      peer.Send(Delta("電") + EndOfStream());
     }
   });
-  Client client(server.Url("/v1"));
+  LlmTestClient client(server.Url("/v1"));
   const auto heard = client.Start(/*stream=*/true);
   heard->first_text.Wait();
   rest.Open();
@@ -123,10 +37,10 @@ TEST_CASE("text arrives while the reply is still being written") {
 }
 
 TEST_CASE("requests carry the key once, and calls share a connection") {
-  RawServer server(Always(std::string(kStreamHead) + Delta("好") + kEndOfStream));
+  RawServer server(AlwaysSend(std::string(kStreamHead) + Delta("好") + EndOfStream()));
   LlmOptions options;
   options.query = {{"api-version", "2024-10-21"}};
-  Client client(server.Url("/v1/"), options);
+  LlmTestClient client(server.Url("/v1/"), options);
   for (int i = 0; i < 3; ++i) CHECK(client.Start(/*stream=*/true)->Wait().ok());
   CHECK(server.connections() == 1);
   for (const std::string& request : server.requests()) {
@@ -139,11 +53,11 @@ TEST_CASE("requests carry the key once, and calls share a connection") {
 }
 
 TEST_CASE("a redirect is refused, and nobody else hears of it") {
-  RawServer other(Always(Reply(200, "Content-Type: application/json\r\n", kWhole)));
+  RawServer other(AlwaysSend(WholeReply()));
   for (const int status : {301, 302, 303, 307, 308}) {
     CAPTURE(status);
-    RawServer server(Always(Reply(status, "Location: " + other.Url("/v1") + "\r\n", "")));
-    Client client(server.Url("/v1"));
+    RawServer server(AlwaysSend(Reply(status, "Location: " + other.Url("/v1") + "\r\n", "")));
+    LlmTestClient client(server.Url("/v1"));
     const LlmReply reply = client.Start(/*stream=*/false)->Wait();
     REQUIRE_FALSE(reply.ok());
     CHECK(reply.error->code == Code::kRefused);
@@ -158,7 +72,7 @@ TEST_CASE("a server in trouble is asked again") {
                        : Reply(200, "Content-Type: application/json\r\n", kWhole));
     }
   });
-  Client client(server.Url("/v1"));
+  LlmTestClient client(server.Url("/v1"));
   const LlmReply reply = client.Start(/*stream=*/false)->Wait();
   CHECK(reply.ok());
   CHECK(reply.attempts == 2);
@@ -170,7 +84,7 @@ TEST_CASE("a connection that the server closed while idle does not fail a call")
   });
   LlmOptions options;
   options.max_attempts = 1;
-  Client client(server.Url("/v1"), options);
+  LlmTestClient client(server.Url("/v1"), options);
   for (int i = 0; i < 5; ++i) CHECK(client.Start(/*stream=*/false)->Wait().ok());
   CHECK(server.connections() == 5);
 }
@@ -179,7 +93,7 @@ TEST_CASE("no server: an error that names the host and no secret") {
   RefusingPort port;
   LlmOptions options;
   options.max_attempts = 2;
-  Client client("http://127.0.0.1:" + std::to_string(port.port()), options);
+  LlmTestClient client("http://127.0.0.1:" + std::to_string(port.port()), options);
   const LlmReply reply = client.Start(/*stream=*/false)->Wait();
   REQUIRE_FALSE(reply.ok());
   CHECK(reply.error->code == Code::kConnect);
@@ -191,12 +105,12 @@ TEST_CASE("neither key nor prompt comes back in an error, even if the server ech
   const std::string echo = std::string(kKey) + " secret-prompt";
   for (const int status : {400, 401, 429, 500}) {
     CAPTURE(status);
-    RawServer server(Always(Reply(status, "",
-                                  R"({"error":{"message":")" + echo + R"(","code":")" + echo +
-                                      R"(","type":")" + echo + "\"}}")));
+    RawServer server(AlwaysSend(Reply(status, "",
+                                      R"({"error":{"message":")" + echo + R"(","code":")" + echo +
+                                          R"(","type":")" + echo + "\"}}")));
     LlmOptions options;
     options.max_attempts = 1;
-    Client client(server.Url("/v1"), options);
+    LlmTestClient client(server.Url("/v1"), options);
     const LlmReply reply = client.Start(/*stream=*/false)->Wait();
     REQUIRE_FALSE(reply.ok());
     const Error& error = *reply.error;
@@ -215,7 +129,7 @@ TEST_CASE("a cancelled call closes its connection") {
     peer.Send(std::string(kStreamHead) + Delta("半"));
     if (peer.WaitForClose()) closed.Notify();
   });
-  Client client(server.Url("/v1"));
+  LlmTestClient client(server.Url("/v1"));
   CancelSource source;
   const auto heard = client.Start(/*stream=*/true, source.get_token());
   heard->first_text.Wait();
@@ -228,10 +142,10 @@ TEST_CASE("a cancelled call closes its connection") {
 }
 
 TEST_CASE("many callers on many threads, some of them changing their minds") {
-  RawServer server(Always(std::string(kStreamHead) + Delta("好") + kEndOfStream));
+  RawServer server(AlwaysSend(std::string(kStreamHead) + Delta("好") + EndOfStream()));
   LlmOptions options;
   options.max_in_flight = 8;
-  Client client(server.Url("/v1"), options);
+  LlmTestClient client(server.Url("/v1"), options);
   constexpr int kThreads = 4;
   constexpr int kCalls = 50;
   std::vector<std::vector<std::shared_ptr<Heard>>> calls(kThreads);
@@ -265,8 +179,8 @@ TEST_CASE("many callers on many threads, some of them changing their minds") {
 
 TEST_CASE("the check: a key that is taken, and one that is not") {
   for (const auto& [status, code] : {std::pair(400, Code::kOk), std::pair(401, Code::kAuth)}) {
-    RawServer server(Always(Reply(status, "", "{}")));
-    Client client(server.Url("/v1"));
+    RawServer server(AlwaysSend(Reply(status, "", "{}")));
+    LlmTestClient client(server.Url("/v1"));
     Notification done;
     Code heard = Code::kInternal;
     client->Check(TimePoint::max(), [&](Status result) {
@@ -279,4 +193,4 @@ TEST_CASE("the check: a key that is taken, and one that is not") {
 }
 
 }  // namespace
-}  // namespace postgen
+}  // namespace postgen::testing

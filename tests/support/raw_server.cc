@@ -89,6 +89,20 @@ SslContext NewServerContext(const TlsIdentity& identity) {
   return context;
 }
 
+// The protocol of the identity, if the client offers it.
+int SelectProtocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
+                   const unsigned char* offered, unsigned int offered_size, void* protocol) {
+  const auto* wanted = static_cast<const std::string*>(protocol);
+  const std::string list = static_cast<char>(wanted->size()) + *wanted;
+  unsigned char* selected = nullptr;
+  const int result = SSL_select_next_proto(
+      &selected, out_size, reinterpret_cast<const unsigned char*>(list.data()),
+      static_cast<unsigned int>(list.size()), offered, offered_size);
+  if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_NOACK;
+  *out = reinterpret_cast<const unsigned char*>(wanted->data());  // `selected` is of `list`
+  return SSL_TLSEXT_ERR_OK;
+}
+
 }  // namespace
 
 Gate::Gate() : fd_(Require(eventfd(0, EFD_CLOEXEC))) {}
@@ -102,7 +116,9 @@ class RawServer::Impl {
  public:
   Impl(Script script, const std::optional<TlsIdentity>& tls)
       : script_(std::move(script)),
+        protocol_(tls ? tls->alpn : ""),
         tls_(tls ? NewServerContext(*tls) : SslContext(nullptr, &SSL_CTX_free)) {
+    if (!protocol_.empty()) SSL_CTX_set_alpn_select_cb(tls_.get(), &SelectProtocol, &protocol_);
     Require(listen(listener_, kBacklog));
     acceptor_ = std::thread([this] { Accept(); });
   }
@@ -165,6 +181,7 @@ class RawServer::Impl {
   }
 
   const Script script_;
+  std::string protocol_;
   const SslContext tls_;
   const int listener_ = BoundSocket();
   const int port_ = PortOf(listener_);
@@ -183,7 +200,7 @@ class RawServer::Impl::Connection final : public RawConnection {
   Connection(Impl* server, int fd, int index) : server_(server), fd_(fd), index_(index) {}
 
   ~Connection() override {
-    if (ssl_ != nullptr && !reset_) SSL_shutdown(ssl_.get());
+    if (ssl_ != nullptr && !reset_ && !cut_) SSL_shutdown(ssl_.get());
     const linger rst{1, 0};
     if (reset_) setsockopt(fd_, SOL_SOCKET, SO_LINGER, &rst, sizeof rst);
     server_->Close(fd_);
@@ -214,6 +231,11 @@ class RawServer::Impl::Connection final : public RawConnection {
     return request;
   }
 
+  std::optional<std::string> ReadSome() override {
+    if (buffer_.empty() && !Receive()) return std::nullopt;
+    return std::exchange(buffer_, {});
+  }
+
   bool Send(std::string_view bytes) override {
     while (!bytes.empty()) {
       const int sent = ssl_ != nullptr
@@ -233,6 +255,7 @@ class RawServer::Impl::Connection final : public RawConnection {
   }
 
   void ResetOnClose() override { reset_ = true; }
+  void CutOnClose() override { cut_ = true; }
 
  private:
   // Appends what comes next to buffer_. False: the client closed or the server is ending.
@@ -256,6 +279,7 @@ class RawServer::Impl::Connection final : public RawConnection {
   std::string buffer_;
   bool closed_ = false;
   bool reset_ = false;
+  bool cut_ = false;
 };
 
 void RawServer::Impl::Serve(int fd, int index) {

@@ -56,6 +56,10 @@ class RawConnection {
   // std::nullopt: the client closed (or the server is ending) before one was complete.
   virtual std::optional<std::string> ReadRequest() = 0;
 
+  // Whatever has arrived, at least a byte, for protocols other than HTTP/1.1. std::nullopt: the
+  // client closed, or the server is ending.
+  virtual std::optional<std::string> ReadSome() = 0;
+
   // False: the client is gone.
   virtual bool Send(std::string_view bytes) = 0;
 
@@ -67,6 +71,9 @@ class RawConnection {
 
   // Closes with RST instead of FIN when the script returns.
   virtual void ResetOnClose() = 0;
+
+  // TLS: closes with a plain FIN, without the closing alert, when the script returns.
+  virtual void CutOnClose() = 0;
 };
 
 class RawServer {

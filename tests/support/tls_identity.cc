@@ -31,17 +31,16 @@ std::string Pem(WriteTo write_to) {
   return {text, static_cast<std::size_t>(size)};
 }
 
-}  // namespace
-
-TlsIdentity NewTlsIdentity(const std::string& subject_alt_name) {
+// Valid for kValidSeconds, beginning `begin` seconds from now.
+TlsIdentity NewIdentity(const std::string& subject_alt_name, long begin) {
   const Key key(EVP_EC_gen("P-256"), &EVP_PKEY_free);
   const Certificate certificate(X509_new(), &X509_free);
   Require(key != nullptr && certificate != nullptr);
   X509* x509 = certificate.get();
   X509_set_version(x509, X509_VERSION_3);
   ASN1_INTEGER_set(X509_get_serialNumber(x509), 1);
-  X509_gmtime_adj(X509_getm_notBefore(x509), 0);
-  X509_gmtime_adj(X509_getm_notAfter(x509), kValidSeconds);
+  X509_gmtime_adj(X509_getm_notBefore(x509), begin);
+  X509_gmtime_adj(X509_getm_notAfter(x509), begin + kValidSeconds);
   X509_NAME* name = X509_get_subject_name(x509);
   static constexpr unsigned char kCommonName[] = "postgen test";
   X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, kCommonName, -1, -1, 0);
@@ -52,9 +51,21 @@ TlsIdentity NewTlsIdentity(const std::string& subject_alt_name) {
       &X509_EXTENSION_free);
   Require(names != nullptr && X509_add_ext(x509, names.get(), -1) == 1);
   Require(X509_sign(x509, key.get(), EVP_sha256()) > 0);
-  return {Pem([&](BIO* out) { return PEM_write_bio_X509(out, x509); }), Pem([&](BIO* out) {
+  return {Pem([&](BIO* out) { return PEM_write_bio_X509(out, x509); }),
+          Pem([&](BIO* out) {
             return PEM_write_bio_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-          })};
+          }),
+          {}};
+}
+
+}  // namespace
+
+TlsIdentity NewTlsIdentity(const std::string& subject_alt_name) {
+  return NewIdentity(subject_alt_name, 0);
+}
+
+TlsIdentity NewExpiredTlsIdentity(const std::string& subject_alt_name) {
+  return NewIdentity(subject_alt_name, -2 * kValidSeconds);
 }
 
 }  // namespace postgen::testing

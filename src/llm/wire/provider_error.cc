@@ -35,8 +35,10 @@ Code CodeOfStatus(int status) {
     case 429: return Code::kRateLimited;
     case 408:
     case 498: return Code::kUpstream;
-    default: return status >= 500 ? Code::kUpstream : Code::kRefused;
+    default: break;
   }
+  if (status < 200) return Code::kProtocol;  // 101: what follows is no HTTP
+  return status >= 500 ? Code::kUpstream : Code::kRefused;
 }
 
 // Inside a stream there is no status of its own: some providers send it as the code, others name
@@ -61,6 +63,7 @@ std::string Explain(Code code, int http_status) {
     case Code::kQuota: return "the provider's money or quota is used up; check its billing page";
     case Code::kRateLimited: return "the provider limits the rate of calls";
     case Code::kUpstream: return "the provider failed";
+    case Code::kProtocol: return "the provider did not answer in HTTP; check llm.base_url";
     default: break;
   }
   if (http_status >= 300 && http_status < 400) {

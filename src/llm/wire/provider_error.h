@@ -21,7 +21,7 @@ struct ProviderError {
 // message holds the status and the provider's code, never the provider's text.
 //
 //   401, 403 kAuth | 402 and exhausted money or quota kQuota | 429 kRateLimited
-//   408, 498, 5xx kUpstream | 3xx and other 4xx kRefused
+//   408, 498, 5xx kUpstream | 3xx and other 4xx kRefused | below 200 kProtocol
 Error ToError(int http_status, const ProviderError& provider_error);
 
 }  // namespace postgen

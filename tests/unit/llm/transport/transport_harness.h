@@ -2,14 +2,8 @@
 #ifndef POSTGEN_TESTS_UNIT_LLM_TRANSPORT_TRANSPORT_HARNESS_H_
 #define POSTGEN_TESTS_UNIT_LLM_TRANSPORT_TRANSPORT_HARNESS_H_
 
-#include <stdlib.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,6 +14,7 @@
 #include "runtime/event_loop.h"
 #include "support/notification.h"
 #include "support/raw_server.h"
+#include "support/scoped.h"
 
 namespace postgen::testing {
 
@@ -113,45 +108,6 @@ class Client {
  private:
   EventLoop loop_{"test"};
   std::unique_ptr<HttpTransport> transport_;
-};
-
-// A file that is removed at the end.
-class TempFile {
- public:
-  explicit TempFile(const std::string& content = {}) {
-    char name[] = "/tmp/postgen-test-XXXXXX";
-    const int fd = mkstemp(name);
-    REQUIRE(fd >= 0);
-    close(fd);
-    path_ = name;
-    std::ofstream(path_) << content;
-  }
-  ~TempFile() { std::filesystem::remove(path_); }
-  TempFile(const TempFile&) = delete;
-  TempFile& operator=(const TempFile&) = delete;
-
-  const std::string& path() const { return path_; }
-  std::string Read() const {
-    std::ostringstream content;
-    content << std::ifstream(path_).rdbuf();
-    return content.str();
-  }
-
- private:
-  std::string path_;
-};
-
-class ScopedEnv {
- public:
-  ScopedEnv(const char* name, const std::string& value) : name_(name) {
-    setenv(name, value.c_str(), 1);
-  }
-  ~ScopedEnv() { unsetenv(name_); }
-  ScopedEnv(const ScopedEnv&) = delete;
-  ScopedEnv& operator=(const ScopedEnv&) = delete;
-
- private:
-  const char* const name_;
 };
 
 // Trusts `ca_file`; empty: the system's issuers.

@@ -37,6 +37,7 @@ TEST_CASE("status and words become a code") {
       {500, "", "server_error", Code::kUpstream},
       {503, "server_is_overloaded", "service_unavailable_error", Code::kUpstream},
       {529, "", "overloaded_error", Code::kUpstream},
+      {101, "", "", Code::kProtocol},
       {302, "", "", Code::kRefused},
       {304, "", "", Code::kRefused},
       // Inside a stream the words have to serve.
