@@ -1,0 +1,337 @@
+// The limiter against servers that enforce their limits, over many seeded schedules in virtual
+// time: what share of the quota is used, and how many calls are refused.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <ostream>
+#include <random>
+#include <string>
+#include <utility>
+
+#include <doctest/doctest.h>
+
+#include "llm/policy/concurrency.h"
+#include "llm/policy/rate_limiter.h"
+#include "runtime/random.h"
+
+namespace postgen {
+namespace {
+
+using Seconds = std::chrono::duration<double>;
+
+const TimePoint kStart = TimePoint(std::chrono::hours(1));
+const std::string kModel = "model";
+
+Duration FromSeconds(double seconds) {
+  return std::chrono::duration_cast<Duration>(Seconds(seconds));
+}
+
+enum class Heads { kLive, kAbsent, kStale };
+
+struct Scenario {
+  double rpm = 600;
+  double tpm = 120000;
+  double burst_s = 60;  // the server's buckets, in seconds of their rate
+  double slice_s = 0;   // of this length, each with its share of the minute
+  Heads heads = Heads::kLive;
+  bool settles = false;     // the server gives unused tokens back
+  double hidden_share = 0;  // of both limits, used by someone else
+  bool configured = false;  // the options say the limits
+  bool limiter = true;      // false: the mutant that sends whenever it can
+  double seconds = 180;
+  std::int64_t max_in_flight = 256;
+  double ttft_s = 0.45;
+};
+
+struct Bucket {
+  double per_second = 0;
+  double capacity = 0;
+  double level = 0;
+  void Refill(double seconds) { level = std::min(capacity, level + per_second * seconds); }
+};
+
+// Enforces; knows nothing of the client.
+class Server {
+ public:
+  explicit Server(const Scenario& scenario) : s_(scenario) {
+    for (auto [bucket, limit] : {std::pair(&requests_, s_.rpm), std::pair(&tokens_, s_.tpm)}) {
+      bucket->per_second = limit / 60;
+      bucket->capacity = std::max(1.0, limit / 60 * s_.burst_s);
+      bucket->level = bucket->capacity;
+    }
+  }
+
+  // The limit that refuses, if any.
+  std::optional<LimitKind> Admit(double at_s, double tokens) {
+    Advance(at_s);
+    if (s_.slice_s > 0) {
+      const auto slice = static_cast<std::int64_t>(at_s / s_.slice_s);
+      if (slice != slice_) slice_ = slice, in_slice_ = 0;
+      if (in_slice_ + 1 > std::max(1.0, s_.rpm / 60 * s_.slice_s)) return LimitKind::kRequests;
+      ++in_slice_;
+    }
+    if (requests_.level + 1e-6 < 1) return LimitKind::kRequests;
+    requests_.level -= 1;  // failed calls count
+    if (tokens_.level + 1e-6 < std::min(tokens, tokens_.capacity)) return LimitKind::kTokens;
+    tokens_.level -= tokens;
+    return std::nullopt;
+  }
+  void GiveBack(double at_s, double tokens) {
+    Advance(at_s);
+    if (s_.settles) tokens_.level = std::min(tokens_.capacity, tokens_.level + tokens);
+  }
+  RateReadings Read() const {
+    if (s_.heads == Heads::kAbsent) return {};
+    const auto read = [this](const Bucket& bucket, double limit) {
+      const double level = s_.heads == Heads::kStale ? bucket.capacity : bucket.level;
+      RateReading reading;
+      reading.limit = static_cast<std::int64_t>(limit);
+      reading.remaining = static_cast<std::int64_t>(std::floor(std::max(0.0, level)));
+      reading.reset = std::chrono::ceil<std::chrono::milliseconds>(
+          Seconds((bucket.capacity - level) / bucket.per_second));
+      return reading;
+    };
+    return {read(requests_, s_.rpm), read(tokens_, s_.tpm)};
+  }
+
+ private:
+  void Advance(double at_s) {
+    const double seconds = std::max(0.0, at_s - now_s_);
+    now_s_ = std::max(now_s_, at_s);
+    requests_.Refill(seconds * (1 - s_.hidden_share));
+    tokens_.Refill(seconds * (1 - s_.hidden_share));
+  }
+
+  const Scenario s_;
+  Bucket requests_;
+  Bucket tokens_;
+  double now_s_ = 0;
+  std::int64_t slice_ = -1;
+  double in_slice_ = 0;
+};
+
+struct Outcome {
+  int sent = 0;
+  int refused = 0;
+  int refused_after_head = 0;
+  double accepted_tokens = 0;  // reserved, less what the server gave back
+  int accepted = 0;
+  double quota_use = 0;
+  double over_burst = 0;  // requests sent beyond the rate and one burst; at most 0 is right
+  std::uint64_t trace = 14695981039346656037U;
+  double refused_share() const { return sent == 0 ? 0 : double(refused) / sent; }
+  double refused_share_after_head() const {
+    return sent == 0 ? 0 : double(refused_after_head) / sent;
+  }
+};
+
+// A client with more to send than the limits allow.
+class Simulation {
+ public:
+  Simulation(const Scenario& scenario, std::uint64_t seed)
+      : s_(scenario),
+        rng_(seed),
+        server_(scenario),
+        limiter_(scenario.configured ? RateLimits{static_cast<std::int64_t>(s_.rpm),
+                                                  static_cast<std::int64_t>(s_.tpm)}
+                                     : RateLimits{},
+                 kStart),
+        concurrency_(scenario.max_in_flight) {}
+
+  Outcome Run() {
+    Send();
+    while (!events_.empty()) {
+      auto event = events_.extract(events_.begin());
+      now_ = event.key().first;
+      if (NowSeconds() > s_.seconds) break;
+      event.mapped()();
+      Send();
+    }
+    // What the server would have let a perfect client have, by the limit that binds.
+    const double free = 1 - s_.hidden_share;
+    const double burst = s_.slice_s > 0 ? 0 : std::max(s_.burst_s, 0.0);
+    const double allowed_s = s_.seconds * free + burst;
+    out_.quota_use = std::max(out_.accepted / (s_.rpm / 60 * allowed_s),
+                              out_.accepted_tokens / (s_.tpm / 60 * allowed_s));
+    return out_;
+  }
+
+ private:
+  struct Call {
+    double reserved = 0;
+    double used = 0;
+    TimePoint sent;
+    RateLimiter::Ticket ticket;
+  };
+
+  double NowSeconds() const { return Seconds(now_ - kStart).count(); }
+  double Uniform(double low, double high) {
+    return std::uniform_real_distribution<double>(low, high)(rng_);
+  }
+  Duration Network() { return FromSeconds(0.005 + std::exponential_distribution<>(100)(rng_)); }
+  template <typename Function>
+  void At(TimePoint when, Function function) {
+    events_.emplace(std::pair(when, ++sequence_), std::move(function));
+  }
+  void Trace(std::uint64_t value) { out_.trace = (out_.trace ^ value) * 1099511628211U; }
+
+  void Send() {
+    while (concurrency_.HasRoom()) {
+      if (!next_) {
+        next_.emplace();
+        const double prompt = std::floor(Uniform(300, 700));
+        next_->reserved = prompt + std::floor(Uniform(200, 400));
+        next_->used = prompt + std::floor(Uniform(100, 200));
+      }
+      const auto tokens = static_cast<std::int64_t>(next_->reserved);
+      const TimePoint ready = s_.limiter ? limiter_.ReadyAt(kModel, tokens, now_) : now_;
+      if (ready > now_) {
+        if (ready == TimePoint::max() || wake_ == ready) return;
+        wake_ = ready;
+        At(ready, [] {});
+        return;
+      }
+      auto call = std::make_shared<Call>(*next_);
+      next_.reset();
+      call->sent = now_;
+      call->ticket = limiter_.Take(kModel, tokens, now_);
+      concurrency_.Start();
+      ++out_.sent;
+      Trace(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
+      // The rate's bucket, overdrawn by so much.
+      const double since = NowSeconds();
+      drawn_ = std::max(0.0, drawn_ - (since - drawn_at_) * s_.rpm / 60) + 1;
+      drawn_at_ = since;
+      out_.over_burst = std::max(out_.over_burst, drawn_ - s_.rpm - RateLimiter::kUnheardCalls);
+      At(now_ + Network(), [this, call] { Arrive(call); });
+    }
+  }
+
+  void Arrive(const std::shared_ptr<Call>& call) {
+    const std::optional<LimitKind> refused = server_.Admit(NowSeconds(), call->reserved);
+    const RateReadings readings = server_.Read();
+    Trace(refused ? 1 : 0);
+    if (refused) {
+      At(now_ + Network(), [this, call, readings, kind = *refused] {
+        ++out_.refused;
+        if (call->sent >= heard_at_) ++out_.refused_after_head;
+        const bool known = limiter_.Look(now_).rpm.has_value();
+        limiter_.OnHead(&call->ticket, readings, now_);
+        limiter_.OnRefused(&call->ticket, kind, readings, FromSeconds(0.1), now_);
+        limiter_.End(&call->ticket, std::nullopt, now_);
+        concurrency_.End(known ? Strain::kNone : Strain::kHighest, call->sent, now_);
+        heard_at_ = std::min(heard_at_, now_);
+      });
+      return;
+    }
+    ++out_.accepted;
+    out_.accepted_tokens += s_.settles ? call->used : call->reserved;
+    const double ttft = std::lognormal_distribution<>(std::log(s_.ttft_s), 0.45)(rng_);
+    const double rest = Uniform(1, 4);
+    At(now_ + FromSeconds(ttft) + Network(), [this, call, readings] {
+      heard_at_ = std::min(heard_at_, now_);
+      limiter_.OnHead(&call->ticket, readings, now_);
+    });
+    At(now_ + FromSeconds(ttft + rest),
+       [this, call] { server_.GiveBack(NowSeconds(), call->reserved - call->used); });
+    At(now_ + FromSeconds(ttft + rest) + Network(), [this, call] {
+      limiter_.End(&call->ticket, static_cast<std::int64_t>(call->used), now_);
+      concurrency_.End(Strain::kNone, call->sent, now_);
+    });
+  }
+
+  const Scenario s_;
+  Rng rng_;
+  Server server_;
+  RateLimiter limiter_;
+  Concurrency concurrency_;
+  TimePoint now_ = kStart;
+  TimePoint wake_ = TimePoint::min();
+  std::uint64_t sequence_ = 0;
+  std::map<std::pair<TimePoint, std::uint64_t>, std::function<void()>> events_;
+  std::optional<Call> next_;
+  TimePoint heard_at_ = TimePoint::max();
+  double drawn_ = 0;
+  double drawn_at_ = 0;
+  Outcome out_;
+};
+
+struct Figures {
+  double least_use = 1e9;
+  double mean_use = 0;
+  double mean_refused = 0;
+  double most_refused = 0;
+  double most_over = -1e9;
+};
+
+Figures RunSeeds(const Scenario& scenario, std::uint64_t seeds) {
+  Figures f;
+  for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    const Outcome out = Simulation(scenario, seed).Run();
+    f.least_use = std::min(f.least_use, out.quota_use);
+    f.mean_use += out.quota_use / static_cast<double>(seeds);
+    f.mean_refused += out.refused_share_after_head() / static_cast<double>(seeds);
+    f.most_refused = std::max(f.most_refused, out.refused_share_after_head());
+    f.most_over = std::max(f.most_over, out.over_burst);
+  }
+  return f;
+}
+
+std::string Show(const char* name, const Figures& f) {
+  const auto percent = [](double share) {
+    std::string text = std::to_string(share * 100);
+    return text.substr(0, text.find('.') + 3) + " %";
+  };
+  return std::string(name) + ": quota used " + percent(f.mean_use) + " (least " +
+         percent(f.least_use) + "), refused after the first head " + percent(f.mean_refused) +
+         " (most " + percent(f.most_refused) + ")";
+}
+
+TEST_CASE("saturated") {
+  struct Case {
+    const char* name;
+    Scenario scenario;
+    double least_use;
+    double most_refused;
+  };
+  Scenario base;
+  const auto with = [&base](auto change) {
+    Scenario scenario = base;
+    change(&scenario);
+    return scenario;
+  };
+  const Case cases[] = {
+      {"600 rpm, 120k tpm", base, 0.95, 0.005},
+      {"500 rpm, 200k tpm", with([](auto* s) { s->rpm = 500, s->tpm = 200000; }), 0.95, 0.005},
+      {"requests bind", with([](auto* s) { s->tpm = 1e7; }), 0.95, 0.005},
+      {"server settles", with([](auto* s) { s->settles = true; }), 0.95, 0.005},
+      {"bucket of 5 s", with([](auto* s) { s->burst_s = 5; }), 0.94, 0.005},
+      {"heads late", with([](auto* s) { s->ttft_s = 3; }), 0.95, 0.005},
+      {"slices of 1 s", with([](auto* s) { s->tpm = 1e7, s->slice_s = 1; }), 0.90, 0.005},
+      {"hidden client", with([](auto* s) { s->hidden_share = 0.3; }), 0.95, 0.005},
+      {"configured, no heads",
+       with([](auto* s) { s->heads = Heads::kAbsent, s->configured = true; }), 0.95, 0.005},
+      {"configured, no heads, settles",
+       with([](auto* s) { s->heads = Heads::kAbsent, s->configured = true, s->settles = true; }),
+       0.95, 0.005},
+      {"stale heads", with([](auto* s) { s->heads = Heads::kStale; }), 0.95, 0.005},
+      {"nothing is told", with([](auto* s) { s->heads = Heads::kAbsent; }), 0.95, 0.25},
+  };
+  for (const Case& c : cases) {
+    const Figures figures = RunSeeds(c.scenario, 30);
+    MESSAGE(Show(c.name, figures));
+    CAPTURE(c.name);
+    CHECK(figures.least_use >= c.least_use);
+    CHECK(figures.mean_refused <= c.most_refused);
+    if (c.scenario.heads == Heads::kLive) CHECK(figures.most_over <= 1);
+  }
+}
+
+}  // namespace
+}  // namespace postgen
