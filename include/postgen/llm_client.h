@@ -1,6 +1,6 @@
 // The LLM client: turns messages into one completion. Built-in ones are an OpenAI-compatible client
-// over libcurl and the template writer (both made by PostGenerator::Create from the options);
-// implement this interface to bring your own.
+// over libcurl and the template writer (both made by PostGenerator::Create from the options, the
+// former also by NewOpenAiClient); implement this interface to bring your own.
 //
 //   class EchoClient final : public postgen::LlmClient {
 //    public:
@@ -18,12 +18,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "postgen/cancel.h"
+#include "postgen/export.h"
+#include "postgen/options.h"
 #include "postgen/types.h"
 
 namespace postgen {
@@ -104,6 +107,13 @@ class LlmClient {
   // Opens connections ahead of the first call, where that means anything. Returns at once.
   virtual void Prewarm(int connections) { (void)connections; }
 };
+
+// The OpenAI-compatible client by itself, with a reactor thread of its own: to ask for completions
+// without posts, or to wrap it and hand the wrapper to PostGenerator::Create. Sinks are called on
+// that thread, which must not destroy the client. `provider` is not read. Opens no connection;
+// fails with Code::kInvalidConfig naming the option, or Code::kNomem where the system has no thread
+// or descriptor left. Not for use after fork(). Thread-safe.
+POSTGEN_EXPORT Result<std::unique_ptr<LlmClient>> NewOpenAiClient(const LlmOptions& options);
 
 }  // namespace postgen
 

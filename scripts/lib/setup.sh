@@ -43,14 +43,19 @@ system_python() {
   if [[ -x /usr/bin/python3 ]]; then echo /usr/bin/python3; else command -v python3; fi
 }
 
-# install_python_package REQUIREMENT...: .venv with the package and the requirements in it. The build
-# tools live in .venv as well, so that a build folder can be used again.
-install_python_package() {
-  if [[ ! -x .venv/bin/pip ]]; then
-    say "Making .venv"
-    "$(system_python)" -m venv .venv
+# install_python_package REQUIREMENT...: .venv with the package and the requirements in it.
+install_python_package() { install_python_package_into .venv "$@"; }
+
+# install_python_package_into VENV REQUIREMENT...: the same elsewhere. The build tools live in it as
+# well, so that a build folder can be used again.
+install_python_package_into() {
+  local venv=$1
+  shift
+  if [[ ! -x "$venv/bin/pip" ]]; then
+    say "Making $venv"
+    "$(system_python)" -m venv "$venv"
   fi
   say "Building and installing the Python package (the first time takes some minutes)"
-  .venv/bin/pip install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'pybind11>=3.0' "$@"
-  .venv/bin/pip install -q --disable-pip-version-check --no-build-isolation .
+  "$venv/bin/pip" install -q --disable-pip-version-check 'scikit-build-core>=0.10' 'pybind11>=3.0' "$@"
+  "$venv/bin/pip" install -q --disable-pip-version-check --no-build-isolation .
 }

@@ -1,0 +1,211 @@
+#!/usr/bin/env python3
+"""What a stream costs: postgen beside bare libcurl, bare sockets, and the clients that people use.
+
+full     500 streams of 300 tokens at 80 tokens/s, a token a chunk: CPU of a token, stream time
+         against the ideal, memory; and, in runs of its own, how late deltas are
+small    the clients that do not keep up with 500, each at the number it keeps up with (halved until
+         its median stream is within 5 % of the ideal), and postgen at the same numbers
+wide     2,000 such streams, four tokens a chunk
+deltas   how many deltas a second come out of postgen's `astream`, when nothing paces them
+
+All clients run in turn against one emulator, whose CPU is counted apart. With --json the figures
+come as one document.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import show
+from harness import (
+    BENCHMARKS,
+    DRIVERS,
+    Driver,
+    Figures,
+    Pace,
+    alternate,
+    bound,
+    emulator,
+    machine,
+    progress,
+    run,
+)
+
+TOKENS = 300
+SPREAD_MS = 1000
+FULL = 500
+FULL_PACE = Pace(ttft_ms=400, tokens_per_s=80)
+WIDE = 2000
+WIDE_PACE = Pace(ttft_ms=400, tokens_per_s=80, tokens_per_chunk=4)
+
+FLOORS = ("epoll", "libcurl")
+POSTGEN = ("postgen", "postgen-python")
+SDKS = ("aiohttp", "openai-python", "openai-node")
+
+KEEPS_UP = 1.05
+FEWEST = 7
+
+
+def main() -> int:
+    arguments = show.arguments(__doc__)
+    show.document(measure(arguments.rounds), as_json=arguments.json)
+    return 0
+
+
+def measure(rounds: int) -> Figures:
+    facts = machine()
+    with emulator(*FULL_PACE.emulator_flags()) as server:
+
+        def at(streams: int, driver: Driver, *more: str) -> Figures:
+            return run(driver, server, flags(streams, *more), FULL_PACE)
+
+        full = alternate(
+            [DRIVERS[key] for key in (*FLOORS, *POSTGEN)], rounds, lambda d: at(FULL, d)
+        )
+        lateness = alternate(
+            [DRIVERS[key] for key in (*FLOORS, "postgen")],
+            rounds,
+            lambda d: at(FULL, d, "--lateness", *FULL_PACE.driver_flags()),
+        )
+        small = measure_small(rounds, at)
+    for key, row in lateness.items():
+        full[key]["late_p50_ms"] = row["late_ms"]["p50"]
+        full[key]["late_p99_ms"] = row["late_ms"]["p99"]
+    with emulator(*WIDE_PACE.emulator_flags()) as server:
+        wide = alternate(
+            [DRIVERS[key] for key in (*FLOORS, "postgen")],
+            rounds,
+            lambda d: run(d, server, flags(WIDE), WIDE_PACE),
+        )
+    deltas_per_s = measure_deltas()
+    return {
+        "benchmark": "stream",
+        "machine": facts,
+        "rounds": rounds,
+        "tables": [
+            {
+                "title": f"{FULL} streams, {TOKENS} tokens each, 80 tokens/s, a token a chunk",
+                "key": "full",
+                "columns": [
+                    "cpu_us_per_token",
+                    "time_over_ideal",
+                    "late_p50_ms",
+                    "late_p99_ms",
+                    "kb_per_call",
+                    "cores",
+                    "emulator_cores",
+                    "failures",
+                ],
+                "base": "libcurl",
+                "rows": full,
+            },
+            {
+                "title": "The same, with as many streams as each client keeps up with",
+                "key": "small",
+                "columns": [
+                    "streams",
+                    "cpu_us_per_token",
+                    "time_over_ideal",
+                    "kb_per_call",
+                    "cores",
+                    "failures",
+                ],
+                "rows": small,
+            },
+            {
+                "title": f"{WIDE} streams, four tokens a chunk",
+                "key": "wide",
+                "columns": [
+                    "cpu_us_per_token",
+                    "time_over_ideal",
+                    "kb_per_call",
+                    "cores",
+                    "emulator_cores",
+                    "failures",
+                ],
+                "base": "libcurl",
+                "rows": wide,
+            },
+        ],
+        "deltas_per_s": deltas_per_s,
+        "bounds": bounds(full, small, wide, deltas_per_s),
+    }
+
+
+def bounds(
+    full: dict[str, Figures],
+    small: dict[str, Figures],
+    wide: dict[str, Figures],
+    deltas_per_s: float,
+) -> list[Figures]:
+    ours, floor = full["postgen"], full["libcurl"]
+    return [
+        bound(f"{FULL} streams: stream time over the ideal", ours["time_over_ideal"], 1.05),
+        bound(
+            f"{FULL} streams: CPU of a token, postgen (C++) over the libcurl loop",
+            ours["cpu_us_per_token"] / floor["cpu_us_per_token"],
+            0.6,
+        ),
+        bound(
+            f"{FULL} streams: deltas later than the libcurl loop has them (p99), ms",
+            ours["late_p99_ms"] - floor["late_p99_ms"],
+            20,
+        ),
+        bound(
+            "CPU of a token, openai-python over postgen (C++), at as many streams",
+            small["openai-python"]["cpu_us_per_token"]
+            / small["postgen@openai-python"]["cpu_us_per_token"],
+            15,
+            at_least=True,
+        ),
+        bound(f"{WIDE} streams: stream time over the ideal", wide["postgen"]["time_over_ideal"], 1.1),
+        bound(
+            f"{FULL} streams: memory a stream above the libcurl loop, KB",
+            ours["kb_per_call"] - floor["kb_per_call"],
+            10,
+        ),
+        bound("deltas a second through `astream`", deltas_per_s, 200_000, at_least=True),
+    ]
+
+
+def measure_small(rounds: int, at) -> dict[str, Figures]:
+    """Each SDK at the number of streams that it keeps up with, and postgen beside it."""
+    rows: dict[str, Figures] = {}
+    for key in SDKS:
+        streams = FULL
+        while (tried := at(streams, DRIVERS[key]))["time_over_ideal"] > KEEPS_UP:
+            progress(f"{key} at {streams}: {tried['time_over_ideal']:.2f} times the ideal")
+            if streams // 2 < FEWEST:
+                break
+            streams //= 2
+        pair = alternate(
+            [DRIVERS[key], DRIVERS["postgen"], DRIVERS["postgen-python"]],
+            rounds,
+            lambda driver, streams=streams: at(streams, driver),
+        )
+        for name, row in pair.items():
+            rows[name if name == key else f"{name}@{key}"] = row | {"streams": streams}
+    return rows
+
+
+def measure_deltas() -> float:
+    progress("deltas through astream")
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "drivers" / "postgen_deltas.py")],
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def flags(streams: int, *more: str) -> list[str]:
+    return [
+        *("--concurrency", str(streams), "--calls", str(streams), "--warmup", str(streams)),
+        *("--spread-ms", str(SPREAD_MS), "--max-tokens", str(TOKENS), "--stream"),
+        *more,
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
