@@ -67,13 +67,20 @@ bool H2Connection::Fill(std::size_t size) {
   return true;
 }
 
-std::optional<H2Event> H2Connection::Next() {
+std::optional<H2Event> H2Connection::Next(Gate* unless) {
   if (!greeted_) {
     if (!Fill(kPrefaceSize)) return std::nullopt;
     buffer_.erase(0, kPrefaceSize);
     greeted_ = true;
   }
-  while (Fill(kFrameHeadSize)) {
+  while (true) {
+    if (unless != nullptr && buffer_.empty()) {
+      const std::optional<std::string> bytes = peer_->ReadSome(unless);
+      if (!bytes) return std::nullopt;
+      if (bytes->empty()) return H2Event{H2Event::Kind::kGate, 0, 0, {}};
+      buffer_ += *bytes;
+    }
+    if (!Fill(kFrameHeadSize)) return std::nullopt;
     const std::size_t size = ReadU32(buffer_, 0, 3);
     const auto type = static_cast<std::uint8_t>(buffer_[3]);
     const auto flags = static_cast<std::uint8_t>(buffer_[4]);
@@ -100,7 +107,6 @@ std::optional<H2Event> H2Connection::Next() {
       default: break;
     }
   }
-  return std::nullopt;
 }
 
 void H2Connection::LimitStreams(std::uint32_t max_streams) {

@@ -33,6 +33,7 @@ struct H2Event {
     kRequest,  // a stream's request has come whole
     kReset,    // the client gave up a stream
     kPing,     // answered already
+    kGate,     // nothing has come, and the gate is open
   };
   Kind kind;
   std::uint32_t stream = 0;
@@ -45,8 +46,9 @@ class H2Connection {
   // Greets with SETTINGS; `max_streams`: SETTINGS_MAX_CONCURRENT_STREAMS.
   explicit H2Connection(RawConnection* peer, std::uint32_t max_streams = 100);
 
-  // std::nullopt: the client closed, or the server is ending.
-  std::optional<H2Event> Next();
+  // std::nullopt: the client closed, or the server is ending. With a gate, waits no longer than it
+  // is shut.
+  std::optional<H2Event> Next(Gate* unless = nullptr);
 
   void LimitStreams(std::uint32_t max_streams);
   void Head(std::uint32_t stream, std::string_view content_type = "text/event-stream");

@@ -231,7 +231,8 @@ class RawServer::Impl::Connection final : public RawConnection {
     return request;
   }
 
-  std::optional<std::string> ReadSome() override {
+  std::optional<std::string> ReadSome(Gate* unless) override {
+    if (buffer_.empty() && unless != nullptr && !HasInput(unless)) return std::string();
     if (buffer_.empty() && !Receive()) return std::nullopt;
     return std::exchange(buffer_, {});
   }
@@ -258,6 +259,16 @@ class RawServer::Impl::Connection final : public RawConnection {
   void CutOnClose() override { cut_ = true; }
 
  private:
+  // Waits for input or the end of the server (true), or for the gate (false).
+  bool HasInput(Gate* unless) {
+    if (ssl_ != nullptr && SSL_pending(ssl_.get()) > 0) return true;
+    std::array<pollfd, 3> fds{
+        {{fd_, POLLIN, 0}, {server_->stop_.fd(), POLLIN, 0}, {unless->fd(), POLLIN, 0}}};
+    while (poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
+    }
+    return fds[0].revents != 0 || fds[1].revents != 0;
+  }
+
   // Appends what comes next to buffer_. False: the client closed or the server is ending.
   bool Receive() {
     const bool pending = ssl_ != nullptr && SSL_pending(ssl_.get()) > 0;

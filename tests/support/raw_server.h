@@ -57,8 +57,8 @@ class RawConnection {
   virtual std::optional<std::string> ReadRequest() = 0;
 
   // Whatever has arrived, at least a byte, for protocols other than HTTP/1.1. std::nullopt: the
-  // client closed, or the server is ending.
-  virtual std::optional<std::string> ReadSome() = 0;
+  // client closed, or the server is ending. Empty: `unless` has opened, and nothing has arrived.
+  virtual std::optional<std::string> ReadSome(Gate* unless = nullptr) = 0;
 
   // False: the client is gone.
   virtual bool Send(std::string_view bytes) = 0;

@@ -227,6 +227,7 @@ class CurlTransport final : public HttpTransport {
     bool prewarm = false;
     bool started = false;  // libcurl has `easy`
     bool connected = false;
+    int local_port = 0;  // tells its connection from others
     ReplyHead head;
     std::size_t body_bytes = 0;
     std::size_t drained_bytes = 0;
@@ -255,6 +256,7 @@ class CurlTransport final : public HttpTransport {
   void End(Transfer* transfer, CURLcode result);
   HttpEnd Describe(const Transfer& transfer, CURLcode result) const;
   void Remove(TransferId id);
+  void RemoveStream(const Transfer& transfer);
   void LimitConnections();
 
   const HttpEndpoint endpoint_;
@@ -550,9 +552,30 @@ void CurlTransport::Remove(TransferId id) {
   Transfer& transfer = *node.mapped();
   loop_->CancelTimer(transfer.timer);
   if (!transfer.started) return;
-  curl_multi_remove_handle(multi_.get(), transfer.easy.get());
+  if (transfer.state == State::kCancelled && multiplexed_) {
+    RemoveStream(transfer);
+  } else {
+    curl_multi_remove_handle(multi_.get(), transfer.easy.get());
+  }
   --started_;
   if (!transfer.prewarm && idle_.size() < kIdleHandles) idle_.push_back(std::move(transfer.easy));
+}
+
+// libcurl since 7.88 keeps the RST_STREAM of a stream that it gave up until the connection moves
+// again (curl issue 17611): the provider would go on writing, and billing. A connection without
+// other streams is closed therefore; with others, whatever waits is sent when one of them is paused
+// and resumed.
+void CurlTransport::RemoveStream(const Transfer& transfer) {
+  CURL* easy = transfer.easy.get();
+  curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);  // no effect while others use the connection
+  curl_multi_remove_handle(multi_.get(), easy);
+  curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 0L);
+  for (const auto& [id, other] : transfers_) {
+    if (!other->connected || other->local_port != transfer.local_port) continue;
+    curl_easy_pause(other->easy.get(), CURLPAUSE_RECV);
+    curl_easy_pause(other->easy.get(), CURLPAUSE_CONT);
+    return;
+  }
 }
 
 // HTTP/2 shares connections and needs few; where the server speaks HTTP/1.1, each transfer needs
@@ -616,10 +639,11 @@ int CurlTransport::OnCloseSocket(void* self, curl_socket_t fd) {
 
 // The connection stands, TLS included, and nothing of the request has been written.
 int CurlTransport::OnPrerequest(void* user_data, char* /*remote_ip*/, char* /*local_ip*/,
-                                int /*remote_port*/, int /*local_port*/) {
+                                int /*remote_port*/, int local_port) {
   auto* transfer = static_cast<Transfer*>(user_data);
   CurlTransport* transport = transfer->owner;
   transfer->connected = true;
+  transfer->local_port = local_port;
   if (transport->origin_.tls) {
     transport->multiplexed_ = NegotiatedHttp2(transfer->easy.get());
     if (transport->endpoint_.require_http2 && !transport->multiplexed_) {
