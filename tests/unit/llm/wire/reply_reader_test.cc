@@ -8,6 +8,8 @@
 
 #include <doctest/doctest.h>
 
+#include "unit/llm/wire/outcome.h"
+
 namespace postgen {
 namespace {
 
@@ -26,37 +28,6 @@ const std::string kRole =
 const std::string kUsage =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":7}}\n\n";
 const std::string kDone = "data: [DONE]\n\n";
-
-// What came out of a reply.
-struct Outcome {
-  bool ended = false;
-  std::optional<Code> code;
-  std::string text;
-  std::string delivered;  // through the sink
-  FinishReason finish_reason;
-  std::string model;
-  std::optional<Usage> usage;
-  friend bool operator==(const Outcome&, const Outcome&) = default;
-};
-
-Outcome ReadPieces(const std::vector<std::string>& pieces,
-                   ReplyForm form = ReplyForm::kEventStream) {
-  CompletionParser parser;
-  ReplyReader reader(&parser, kBound);
-  reader.Begin(form);
-  Outcome outcome;
-  const auto sink = [&outcome](std::string_view text) { outcome.delivered += text; };
-  for (const std::string& piece : pieces) reader.Read(piece, sink);
-  if (!reader.ended()) reader.EndOfBody(sink);
-  outcome.ended = reader.ended();
-  if (reader.error()) outcome.code = reader.error()->code;
-  const Completion& completion = reader.completion();
-  outcome.text = completion.text;
-  outcome.finish_reason = completion.finish_reason;
-  outcome.model = completion.model;
-  if (completion.usage_kind == UsageKind::kExact) outcome.usage = completion.usage;
-  return outcome;
-}
 
 Outcome Read(const std::string& stream) { return ReadPieces({stream}); }
 Outcome ReadBody(const std::string& body) { return ReadPieces({body}, ReplyForm::kWholeBody); }
