@@ -2,7 +2,7 @@
 #ifndef POSTGEN_SRC_LLM_PROVIDER_CHECK_H_
 #define POSTGEN_SRC_LLM_PROVIDER_CHECK_H_
 
-#include "llm/completion_call.h"
+#include "llm/call_context.h"
 #include "postgen/llm_client.h"
 
 namespace postgen {

@@ -1,0 +1,218 @@
+#include "llm/attempt.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "llm/wire/retry_after.h"
+#include "llm/wire/safe_word.h"
+
+namespace postgen {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+
+// Of an error reply: enough to read any provider's error.
+constexpr std::size_t kMaxErrorBody = std::size_t{64} << 10U;
+
+std::string RequestId(const HttpHead& head) {
+  for (const std::string_view name : {"x-request-id", "apim-request-id", "x-generation-id"}) {
+    if (std::string id = SafeWord(head.Find(name)); !id.empty()) return id;
+  }
+  return {};
+}
+
+RetryHeaders FindRetryHeaders(const HttpHead& head) {
+  return {.retry_after_ms = head.Find("retry-after-ms"),
+          .x_ms_retry_after_ms = head.Find("x-ms-retry-after-ms"),
+          .retry_after = head.Find("retry-after"),
+          .should_retry = head.Find("x-should-retry"),
+          .date = head.Find("date")};
+}
+
+std::string InMilliseconds(Duration duration) {
+  return std::to_string(duration_cast<milliseconds>(duration).count()) + " ms";
+}
+
+}  // namespace
+
+Attempt::Attempt(CallContext* context, AttemptOwner* owner, bool streams)
+    : context_(context),
+      owner_(owner),
+      streams_(streams),
+      reader_(&context->parser, context->rules.max_reply_bytes) {}
+
+Attempt::~Attempt() { Cancel(); }
+
+void Attempt::Start(std::string body, TimePoint deadline) {
+  started_ = context_->executor->Now();
+  deadline_ = deadline;
+  due_ = started_ + context_->rules.attempt_timeout;
+  reader_.Begin(FormOfReply({}, streams_));
+  transfer_ = context_->transport->Post(std::move(body), this);
+  ArmTimer();
+}
+
+void Attempt::Cancel() {
+  if (transfer_ != 0) context_->transport->Cancel(std::exchange(transfer_, 0));
+  context_->executor->CancelTimer(std::exchange(timer_, 0));
+}
+
+std::optional<Duration> Attempt::time_to_first_token() const {
+  if (!first_text_ || reader_.form() != ReplyForm::kEventStream) return std::nullopt;
+  return *first_text_ - started_;
+}
+
+// --- The reply ----------------------------------------------------------------------------------
+
+void Attempt::OnConnected() {
+  if (!streams_) return;
+  silence_due_ = context_->executor->Now() + context_->rules.first_token_timeout;
+  ArmTimer();
+}
+
+void Attempt::OnHead(const HttpHead& head) {
+  const RetryHeaders retry = FindRetryHeaders(head);
+  http_status_ = head.status;
+  request_id_ = RequestId(head);
+  retry_after_ = ParseRetryAfter(retry, context_->wall_clock());
+  should_retry_ = ParseShouldRetry(retry.should_retry);
+  if (HasErrorStatus()) return;
+  const ReplyForm form = FormOfReply(head.Find("content-type"), streams_);
+  reader_.Begin(form);
+  // A whole body has no first token: the attempt's own limit is left.
+  if (form == ReplyForm::kWholeBody) silence_due_ = TimePoint::max();
+}
+
+bool Attempt::HasErrorStatus() const {
+  return http_status_ != 0 && (http_status_ < 200 || http_status_ > 299);
+}
+
+void Attempt::OnBody(std::string_view bytes) {
+  if (HasErrorStatus()) return ReadErrorBody(bytes);
+  const std::int64_t events_before = reader_.payload_events();
+  reader_.Read(bytes, [this](std::string_view text) { OnText(text); });
+  if (reader_.ended()) return ConcludeReply();
+  // Comments and pings are signs of life, but not of progress.
+  if (reader_.payload_events() == events_before || !reader_.has_token()) return;
+  silence_due_ = context_->executor->Now() + context_->rules.idle_timeout;
+  ArmTimer();
+}
+
+void Attempt::OnText(std::string_view text) {
+  if (!first_text_) first_text_ = context_->executor->Now();
+  owner_->OnAttemptText(this, text);
+}
+
+void Attempt::ReadErrorBody(std::string_view bytes) {
+  const std::size_t room = kMaxErrorBody - error_body_.size();
+  error_body_.append(bytes.substr(0, room));
+  if (error_body_.size() == kMaxErrorBody) ConcludeErrorReply();
+}
+
+void Attempt::OnEnd(const HttpEnd& end) {
+  transfer_ = 0;
+  if (HasErrorStatus()) return ConcludeErrorReply();
+  if (!end.error) {
+    reader_.EndOfBody([this](std::string_view text) { OnText(text); });
+    return ConcludeReply();
+  }
+  if (reader_.EndEarly()) return ConcludeReply();
+  const bool lost_idle_connection =
+      end.reused_connection && end.error->code == Code::kConnect && http_status_ == 0;
+  Fail({.error = *end.error, .stale_connection = lost_idle_connection});
+}
+
+// --- The end ------------------------------------------------------------------------------------
+
+// The reply has been read to its end, for good or ill.
+void Attempt::ConcludeReply() {
+  if (reader_.error()) return Fail({.error = *reader_.error()});
+  // What is left of the body is read for a moment, so that the connection can be used again.
+  if (transfer_ != 0) context_->transport->Finish(std::exchange(transfer_, 0));
+  End();
+}
+
+void Attempt::ConcludeErrorReply() {
+  ProviderError provider_error = context_->parser.ParseError(error_body_);
+  Error error = ToError(http_status_, provider_error);
+  Fail({.error = std::move(error), .provider_error = std::move(provider_error)});
+}
+
+void Attempt::Fail(AttemptFailed failure) {
+  Error& error = failure.error;
+  if (http_status_ != 0) error.details.http_status = http_status_;
+  error.details.request_id = request_id_;
+  if (retry_after_) {
+    error.details.retry_after_ms = duration_cast<milliseconds>(*retry_after_).count();
+  }
+  failure.should_retry = should_retry_;
+  failure.retry_after = retry_after_;
+  failure_ = std::move(failure);
+  End();
+}
+
+void Attempt::End() {
+  Cancel();
+  owner_->OnAttemptEnd(this);
+}
+
+bool Attempt::EndEarly() {
+  Cancel();
+  if (HasErrorStatus()) {
+    ConcludeErrorReply();
+    return true;
+  }
+  if (!reader_.EndEarly()) return false;
+  ConcludeReply();
+  return true;
+}
+
+// --- Limits -------------------------------------------------------------------------------------
+
+TimePoint Attempt::NextDue() const {
+  const TimePoint due = std::min(due_, silence_due_);
+  return due < deadline_ ? due : TimePoint::max();
+}
+
+// One timer serves all limits. It is moved only when something is due earlier; when it comes too
+// early it looks again, so that a token that moves a limit away costs nothing.
+void Attempt::ArmTimer() {
+  const TimePoint due = NextDue();
+  if (due == TimePoint::max() || (timer_ != 0 && timer_due_ <= due)) return;
+  context_->executor->CancelTimer(timer_);
+  timer_due_ = due;
+  timer_ = context_->executor->RunAt(due, [this] { OnTimer(); });
+}
+
+void Attempt::OnTimer() {
+  timer_ = 0;
+  const TimePoint now = context_->executor->Now();
+  if (now < NextDue()) return ArmTimer();
+  if (EndEarly()) return;
+  if (now >= silence_due_) return Fail({.error = SilenceError()});
+  const CallRules& rules = context_->rules;
+  Fail({.error = Error(Code::kTimeoutAttempt,
+                       rules.host + " did not complete its reply within " +
+                           InMilliseconds(rules.attempt_timeout) + " (llm.attempt_timeout_ms)",
+                       rules.host)});
+}
+
+Error Attempt::SilenceError() const {
+  const CallRules& rules = context_->rules;
+  if (reader_.has_token()) {
+    return Error(Code::kTimeoutIdle,
+                 rules.host + " fell silent in the middle of its reply for " +
+                     InMilliseconds(rules.idle_timeout) + " (llm.idle_timeout_ms)",
+                 rules.host);
+  }
+  return Error(Code::kTimeoutFirstToken,
+               rules.host + " gave no token within " + InMilliseconds(rules.first_token_timeout) +
+                   " (llm.first_token_timeout_ms)",
+               rules.host);
+}
+
+}  // namespace postgen

@@ -1,0 +1,46 @@
+// What the calls of one client share.
+#ifndef POSTGEN_SRC_LLM_CALL_CONTEXT_H_
+#define POSTGEN_SRC_LLM_CALL_CONTEXT_H_
+
+#include <cstddef>
+#include <functional>
+#include <string>
+
+#include "llm/parameter_memory.h"
+#include "llm/policy/retry.h"
+#include "llm/policy/retry_budget.h"
+#include "llm/transport/http_transport.h"
+#include "llm/wire/completion_parser.h"
+#include "postgen/options.h"
+#include "postgen/types.h"
+#include "runtime/executor.h"
+#include "runtime/random.h"
+
+namespace postgen {
+
+// What the options say about every call.
+struct CallRules {
+  std::string host;  // for messages
+  StreamMode stream = StreamMode::kAuto;
+  Duration first_token_timeout = {};
+  Duration idle_timeout = {};
+  Duration attempt_timeout = {};
+  std::size_t max_reply_bytes = 0;
+  RetryOptions retry;
+};
+
+// Used on the executor's thread only; outlives its calls.
+struct CallContext {
+  Executor* executor = nullptr;
+  HttpTransport* transport = nullptr;
+  CallRules rules;
+  ParameterMemory parameters;
+  RetryBudget budget;
+  Rng rng;
+  CompletionParser parser;
+  std::function<WallTime()> wall_clock;
+};
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_LLM_CALL_CONTEXT_H_
