@@ -43,6 +43,8 @@ ChildProcess::~ChildProcess() {
   close(output_);
 }
 
+void ChildProcess::Signal(int number) { kill(pid_, number); }
+
 std::string ChildProcess::WaitForLine(const std::string& text) {
   while (true) {
     for (std::size_t end = 0; (end = buffer_.find('\n')) != std::string::npos;) {

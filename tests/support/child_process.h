@@ -19,6 +19,8 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
+  void Signal(int number);
+
   // The next line of its output, stdout and stderr alike, that contains `text`; empty: the program
   // has ended without one.
   std::string WaitForLine(const std::string& text);

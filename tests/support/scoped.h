@@ -39,6 +39,24 @@ class TempFile {
   std::string path_;
 };
 
+// A folder that is removed at the end, with what is in it.
+class TempFolder {
+ public:
+  TempFolder() {
+    char name[] = "/tmp/postgen-test-XXXXXX";
+    if (mkdtemp(name) == nullptr) throw std::runtime_error("no temporary folder");
+    path_ = name;
+  }
+  ~TempFolder() { std::filesystem::remove_all(path_); }
+  TempFolder(const TempFolder&) = delete;
+  TempFolder& operator=(const TempFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 class ScopedEnv {
  public:
   ScopedEnv(const char* name, const std::string& value) : name_(name) {
