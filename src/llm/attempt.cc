@@ -130,7 +130,7 @@ void Attempt::OnEnd(const HttpEnd& end) {
 
 // The reply has been read to its end, for good or ill.
 void Attempt::ConcludeReply() {
-  if (reader_.error()) return Fail({.error = *reader_.error()});
+  if (reader_.error()) return Fail({.error = FromHost(*reader_.error())});
   // What is left of the body is read for a moment, so that the connection can be used again.
   if (transfer_ != 0) context_->transport->Finish(std::exchange(transfer_, 0));
   End();
@@ -138,8 +138,14 @@ void Attempt::ConcludeReply() {
 
 void Attempt::ConcludeErrorReply() {
   ProviderError provider_error = context_->parser.ParseError(error_body_);
-  Error error = ToError(http_status_, provider_error);
+  Error error = FromHost(ToError(http_status_, provider_error));
   Fail({.error = std::move(error), .provider_error = std::move(provider_error)});
+}
+
+// With several endpoints, "the provider" alone does not say which.
+Error Attempt::FromHost(Error error) const {
+  error.message = context_->rules.host + ": " + error.message;
+  return error;
 }
 
 void Attempt::Fail(AttemptFailed failure) {

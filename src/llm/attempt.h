@@ -87,6 +87,7 @@ class Attempt final : public HttpHandler {
 
   void ConcludeReply();
   void ConcludeErrorReply();
+  Error FromHost(Error error) const;
   void Fail(AttemptFailed failure);
   void End();
 

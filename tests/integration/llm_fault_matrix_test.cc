@@ -126,7 +126,7 @@ std::vector<Fault> Faults() {
       {44, "[DONE] missing, no finish reason", StreamHalf() + Chunk(""), kHold, Code::kTruncated,
        "半", kYes},
       {44, "[DONE] without a finish reason", StreamHalf() + Chunk(kDoneEvent) + Chunk(""), kHold,
-       Code::kTruncated, "半", kYes},
+       Code::kOk, "半", kNo},
       {45, "a false [DONE]",
        std::string(kStreamHead) + Chunk("data: [DONE]secret-prompt\n\n") + Chunk(""), kHold,
        Code::kProtocol, "", kYes},

@@ -53,7 +53,7 @@ void ReplyReader::Begin(ReplyForm form) {
   completion_.usage_kind = UsageKind::kUnknown;
   error_.reset();
   payload_events_ = 0;
-  has_token_ = has_choice_ = refused_ = ended_ = false;
+  has_token_ = has_choice_ = refused_ = done_ = ended_ = false;
 }
 
 void ReplyReader::Read(std::string_view bytes, TextSink on_text) {
@@ -100,7 +100,10 @@ bool ReplyReader::EndEarly() {
 void ReplyReader::ReadEvent(const SseEvent& event, TextSink on_text) {
   if (IsKeepAlive(event.type)) return;
   ++payload_events_;
-  if (event.data == "[DONE]") return Conclude();
+  if (event.data == "[DONE]") {
+    done_ = true;
+    return Conclude();
+  }
   if (event.type == "error") {
     return Fail(ToError(kHttpOk, parser_->ParseError(event.data)));
   }
@@ -158,7 +161,7 @@ void ReplyReader::Conclude() {
 std::optional<Error> ReplyReader::Objection() const {
   using Kind = FinishReason::Kind;
   const Kind kind = completion_.finish_reason.kind;
-  if (kind == Kind::kNone && form_ == ReplyForm::kEventStream) {
+  if (kind == Kind::kNone && form_ == ReplyForm::kEventStream && !done_) {
     if (payload_events_ == 0) return Error(Code::kProtocol, "the provider's stream was empty");
     return Error(Code::kTruncated, "the provider's stream ended without a finish reason");
   }

@@ -5,8 +5,8 @@
 //   if (reader.ended()) transport.Finish(transfer);
 //   else: reader.EndOfBody(on_text);      // when the body is over
 //
-// A stream is complete when its choice has a finish reason: neither `[DONE]` nor the end of the
-// body says that nothing was cut off. Not thread-safe.
+// A stream is complete when its choice has a finish reason or the server says `[DONE]`: the end of
+// the body alone does not tell that nothing was cut off. Not thread-safe.
 #ifndef POSTGEN_SRC_LLM_WIRE_REPLY_READER_H_
 #define POSTGEN_SRC_LLM_WIRE_REPLY_READER_H_
 
@@ -91,6 +91,7 @@ class ReplyReader {
   bool has_token_ = false;
   bool has_choice_ = false;
   bool refused_ = false;
+  bool done_ = false;  // `[DONE]` came
   bool ended_ = false;
 };
 

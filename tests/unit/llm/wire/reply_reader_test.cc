@@ -83,7 +83,7 @@ TEST_CASE("how streams end") {
     std::string_view text;
   } const cases[] = {
       {"without [DONE]", Chunk("好", "stop"), std::nullopt, FinishReason::Kind::kStop, "好"},
-      {"[DONE] without a finish reason", Chunk("好") + kDone, Code::kTruncated,
+      {"[DONE] without a finish reason", Chunk("好") + kDone, std::nullopt,
        FinishReason::Kind::kNone, "好"},
       {"a false [DONE]", Chunk("好", "stop") + "data: [DONE]x\n\n", Code::kProtocol,
        FinishReason::Kind::kStop, "好"},
