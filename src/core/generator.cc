@@ -62,15 +62,26 @@ void EmitRefused(Observer* observer, std::uint64_t call_id,
   observer->OnEvent(event);
 }
 
-// Runs `start(callback)` and waits for the callback's answer.
-template <typename T, typename Start>
-Result<T> Await(milliseconds timeout, std::string_view what, Start start) {
-  auto promise = std::make_shared<std::promise<Result<T>>>();
-  std::future<Result<T>> answer = promise->get_future();
-  start([promise](Result<T> result) { promise->set_value(std::move(result)); });
-  if (answer.wait_for(timeout) != std::future_status::ready) return LateError(what);
-  return answer.get();
-}
+// The answer to come of `start(callback)`, which is called at once.
+template <typename T>
+class Answer {
+ public:
+  template <typename Start>
+  explicit Answer(Start start) {
+    auto promise = std::make_shared<std::promise<Result<T>>>();
+    answer_ = promise->get_future();
+    start([promise](Result<T> result) { promise->set_value(std::move(result)); });
+  }
+
+  // Once.
+  Result<T> Wait(Duration timeout, std::string_view what) {
+    if (answer_.wait_for(timeout) != std::future_status::ready) return LateError(what);
+    return answer_.get();
+  }
+
+ private:
+  std::future<Result<T>> answer_;
+};
 
 // A wait that can be added to a time.
 milliseconds Bounded(milliseconds wait) {
@@ -313,42 +324,41 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   }
   timeout = Bounded(timeout);
   const TimePoint deadline = engine_->reactor->Now() + timeout;
+  // All are asked before any answer is waited for.
+  Answer<void> llm(
+      [&](LlmClient::CheckCallback done) { engine_->llm->Check(deadline, std::move(done)); });
+  std::optional<Answer<void>> posts;
+  if (PostStore* store = engine_->stores.posts.get()) {
+    posts.emplace([&](PostStore::DoneCallback done) { store->Check(deadline, std::move(done)); });
+  }
+  std::optional<Answer<void>> profiles;
+  if (ProfileStore* store = engine_->stores.profiles.get()) {
+    profiles.emplace([&](PostStore::DoneCallback done) {
+      store->Find(0, deadline, [done](Result<FoundProfile> profile) {
+        done(profile.ok() ? Status() : Status(profile.error()));
+      });
+    });
+  }
+
   std::vector<Diagnosis> found;
-  const auto report = [&found](std::string subject, const Status& status, std::string good) {
+  const auto report = [&](std::string subject, std::string_view what, Answer<void>* answer,
+                          std::string good) {
+    // Answers come at the deadline at the latest; a little more for a part that breaks that rule.
+    const Status status =
+        answer->Wait(deadline + milliseconds(500) - engine_->reactor->Now(), what);
     found.push_back({std::move(subject), status.ok() ? Level::kOk : Level::kError,
                      status.ok() ? std::move(good) : status.error().message});
   };
-  // Answers come at the deadline at the latest; a little more for a part that breaks that rule.
-  const milliseconds patience = timeout + milliseconds(500);
-
-  report("llm",
-         Await<void>(patience, "the provider",
-                     [&](LlmClient::CheckCallback done) {
-                       engine_->llm->Check(deadline, std::move(done));
-                     }),
-         engine_->llm->provider() + " answers and takes the key");
-  if (engine_->stores.posts == nullptr) {
+  report("llm", "the provider", &llm, engine_->llm->provider() + " answers and takes the key");
+  if (posts) {
+    report("store", "the store", &*posts, "reachable, and post_records has the columns we need");
+  } else {
     found.push_back({"store", Level::kWarning, "none: posts are returned but not stored"});
-  } else {
-    report("store",
-           Await<void>(patience, "the store",
-                       [&](PostStore::DoneCallback done) {
-                         engine_->stores.posts->Check(deadline, std::move(done));
-                       }),
-           "reachable, and post_records has the columns we need");
   }
-  if (engine_->stores.profiles == nullptr) {
-    found.push_back({"profiles", Level::kWarning, "none: personas come from the requests alone"});
+  if (profiles) {
+    report("profiles", "the profile store", &*profiles, "readable");
   } else {
-    report("profiles",
-           Await<void>(patience, "the profile store",
-                       [&](PostStore::DoneCallback done) {
-                         engine_->stores.profiles->Find(
-                             0, deadline, [done](Result<FoundProfile> profile) {
-                               done(profile.ok() ? Status() : Status(profile.error()));
-                             });
-                       }),
-           "readable");
+    found.push_back({"profiles", Level::kWarning, "none: personas come from the requests alone"});
   }
   found.push_back({"cache", Level::kOk,
                    engine_->cache == nullptr ? "none" : engine_->parts->options.cache.url});
@@ -364,10 +374,10 @@ Result<std::vector<std::string>> GeneratorImpl::Migrate(milliseconds timeout) {
   }
   timeout = Bounded(timeout);
   const TimePoint deadline = engine_->reactor->Now() + timeout;
-  return Await<std::vector<std::string>>(
-      timeout + milliseconds(500), "the store", [&](PostStore::MigrateCallback done) {
-        engine_->stores.posts->Migrate(deadline, std::move(done));
-      });
+  Answer<std::vector<std::string>> answer([&](PostStore::MigrateCallback done) {
+    engine_->stores.posts->Migrate(deadline, std::move(done));
+  });
+  return answer.Wait(timeout + milliseconds(500), "the store");
 }
 
 }  // namespace

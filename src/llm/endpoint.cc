@@ -139,6 +139,7 @@ Result<Endpoint> MakeEndpoint(const LlmOptions& options) {
     return std::move(status).error();
   }
   http.url = url->url + "/chat/completions" + QueryText(options);
+  http.probe_url = url->url + "/models" + QueryText(options);
   http.proxy = options.proxy;
   http.ca_file = options.ca_file;
   http.allow_http2 = options.http_version != HttpVersion::kHttp1;

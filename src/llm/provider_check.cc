@@ -13,13 +13,14 @@ namespace {
 
 constexpr std::size_t kMaxBody = std::size_t{64} << 10U;
 
+// The answers of one provider, step by step.
 class ProviderCheck final : public HttpHandler, public std::enable_shared_from_this<ProviderCheck> {
  public:
   ProviderCheck(CallContext* context, LlmClient::CheckCallback done)
       : context_(context), done_(std::move(done)) {}
 
   void Start(TimePoint deadline) {
-    transfer_ = context_->transport->Post("{}", this);
+    transfer_ = context_->transport->Get(/*with_headers=*/true, this);
     // The timer keeps this object until the check has ended.
     timer_ = context_->executor->RunAt(deadline, [self = shared_from_this()] {
       self->context_->transport->Cancel(self->transfer_);
@@ -36,12 +37,36 @@ class ProviderCheck final : public HttpHandler, public std::enable_shared_from_t
   }
 
   void OnEnd(const HttpEnd& end) override {
-    const auto self = shared_from_this();
-    context_->executor->CancelTimer(timer_);
-    done_(end.error && http_status_ == 0 ? Status(*end.error) : Verdict());
+    const bool listed = http_status_ >= 200 && http_status_ < 300;
+    switch (step_) {
+      case Step::kModels:
+        if (end.error && http_status_ == 0) return Finish(*end.error);
+        return Ask(listed ? Step::kModelsWithoutKey : Step::kCompletion);
+      case Step::kModelsWithoutKey:
+        if (http_status_ == 401 || http_status_ == 403) return Finish({});
+        return Ask(Step::kCompletion);
+      case Step::kCompletion:
+        return Finish(end.error && http_status_ == 0 ? Status(*end.error) : Verdict());
+    }
   }
 
  private:
+  enum class Step { kModels, kModelsWithoutKey, kCompletion };
+
+  void Ask(Step step) {
+    step_ = step;
+    http_status_ = 0;
+    body_.clear();
+    transfer_ = step == Step::kCompletion ? context_->transport->Post("{}", this)
+                                          : context_->transport->Get(/*with_headers=*/false, this);
+  }
+
+  void Finish(Status status) {
+    const auto self = shared_from_this();
+    context_->executor->CancelTimer(timer_);
+    done_(std::move(status));
+  }
+
   Status Verdict() const {
     if (http_status_ >= 200 && http_status_ < 300) return {};
     Error error = ToError(http_status_, context_->parser.ParseError(body_));
@@ -60,6 +85,7 @@ class ProviderCheck final : public HttpHandler, public std::enable_shared_from_t
 
   CallContext* const context_;
   const LlmClient::CheckCallback done_;
+  Step step_ = Step::kModels;
   TransferId transfer_ = 0;
   TimerId timer_ = 0;
   int http_status_ = 0;

@@ -7,9 +7,12 @@
 
 namespace postgen {
 
-// Sends a request without model and messages: a provider that takes the key refuses that request,
-// one that does not refuses the key, and neither generates anything. Calls `done` exactly once, by
-// `deadline`, on the executor's thread. REQUIRES: on that thread; `context` outlives the check.
+// Asks for the list of models, with the key and without it: a server that tells these apart has
+// taken the key. One that does not (no such list, a public one, a key without the right to it) is
+// sent a completion without model and messages: it refuses that request if it takes the key, and
+// the key otherwise. Nothing is generated; the first way counts against no rate limit either.
+// Calls `done` exactly once, by `deadline`, on the executor's thread. REQUIRES: on that thread;
+// `context` outlives the check.
 void StartProviderCheck(CallContext* context, TimePoint deadline, LlmClient::CheckCallback done);
 
 }  // namespace postgen

@@ -177,10 +177,17 @@ TEST_CASE("many callers on many threads, some of them changing their minds") {
   CHECK(server.connections() <= kThreads * kCalls);
 }
 
-TEST_CASE("the check: a key that is taken, and one that is not") {
-  for (const auto& [status, code] : {std::pair(400, Code::kOk), std::pair(401, Code::kAuth)}) {
-    RawServer server(AlwaysSend(Reply(status, "", "{}")));
-    LlmTestClient client(server.Url("/v1"));
+TEST_CASE("the check: the list of models, with the key and without") {
+  for (const bool good_key : {true, false}) {
+    RawServer server([good_key](RawConnection& peer) {
+      while (const auto request = peer.ReadRequest()) {
+        const bool has_key = request->find(kKey) != std::string::npos;
+        peer.Send(has_key && good_key ? Reply(200, "", R"({"data":[]})") : Reply(401, "", "{}"));
+      }
+    });
+    LlmOptions options;
+    options.query = {{"api-version", "1"}};
+    LlmTestClient client(server.Url("/v1"), options);
     Notification done;
     Code heard = Code::kInternal;
     client->Check(TimePoint::max(), [&](Status result) {
@@ -188,7 +195,14 @@ TEST_CASE("the check: a key that is taken, and one that is not") {
       done.Notify();
     });
     done.Wait();
-    CHECK(heard == code);
+    CHECK(heard == (good_key ? Code::kOk : Code::kAuth));
+    const std::vector<std::string> requests = server.requests();
+    REQUIRE(requests.size() == 2);
+    CHECK(requests[0].starts_with("GET /v1/models?api-version=1 HTTP/1.1\r\n"));
+    CHECK(requests[0].find(kKey) != std::string::npos);
+    CHECK(requests[0].find("Content-Length") == std::string::npos);
+    CHECK(requests[1].starts_with(good_key ? "GET /v1/models?" : "POST /v1/chat/completions?"));
+    CHECK((requests[1].find(kKey) == std::string::npos) == good_key);
   }
 }
 

@@ -206,6 +206,7 @@ class CurlTransport final : public HttpTransport {
   Status Init();
 
   TransferId Post(std::string body, HttpHandler* handler) override;
+  TransferId Get(bool with_headers, HttpHandler* handler) override;
   void Cancel(TransferId id) override;
   void Finish(TransferId id) override;
   void Prewarm(int connections) override;
@@ -217,6 +218,8 @@ class CurlTransport final : public HttpTransport {
     kCancelled,  // to be removed as soon as libcurl allows it
   };
 
+  enum class Kind { kPost, kGet, kBareGet, kPrewarm };
+
   struct Transfer {
     CurlTransport* owner = nullptr;
     TransferId id = 0;
@@ -224,7 +227,7 @@ class CurlTransport final : public HttpTransport {
     HttpHandler* handler = nullptr;  // not null while kLive
     std::string body;
     Easy easy;
-    bool prewarm = false;
+    Kind kind = Kind::kPost;
     bool started = false;  // libcurl has `easy`
     bool connected = false;
     int local_port = 0;  // tells its connection from others
@@ -247,7 +250,7 @@ class CurlTransport final : public HttpTransport {
   CURLcode SetConnectionOptions(CURL* easy);
   Result<Easy> NewEasy();
   Result<Easy> TakeEasy();
-  CURLcode SetPrewarmOptions(CURL* easy);
+  CURLcode SetGetOptions(CURL* easy, Kind kind);
   TransferId Enqueue(std::unique_ptr<Transfer> transfer);
   void StartWaiting();
   void Start(Transfer* transfer);
@@ -401,10 +404,13 @@ Result<Easy> CurlTransport::TakeEasy() {
 }
 
 // On top of NewEasy's.
-CURLcode CurlTransport::SetPrewarmOptions(CURL* easy) {
+CURLcode CurlTransport::SetGetOptions(CURL* easy, Kind kind) {
   EasySetter set(easy);
-  set(CURLOPT_URL, origin_.root_url.c_str());
-  set(CURLOPT_HTTPHEADER, static_cast<curl_slist*>(nullptr));
+  const bool prewarm = kind == Kind::kPrewarm;
+  set(CURLOPT_URL, prewarm ? origin_.root_url.c_str() : endpoint_.probe_url.c_str());
+  set(CURLOPT_HTTPGET, 1L);
+  set(CURLOPT_HTTPHEADER, kind == Kind::kGet ? headers_.get() : nullptr);
+  if (!prewarm) return set.result();
   set(CURLOPT_NOBODY, 1L);
   set(CURLOPT_TIMEOUT_MS, 2 * Milliseconds(endpoint_.connect_timeout));
   return set.result();
@@ -427,12 +433,19 @@ TransferId CurlTransport::Post(std::string body, HttpHandler* handler) {
   return Enqueue(std::move(transfer));
 }
 
+TransferId CurlTransport::Get(bool with_headers, HttpHandler* handler) {
+  auto transfer = std::make_unique<Transfer>();
+  transfer->kind = with_headers ? Kind::kGet : Kind::kBareGet;
+  transfer->handler = handler;
+  return Enqueue(std::move(transfer));
+}
+
 void CurlTransport::Prewarm(int connections) {
   const auto wanted = std::min<std::int64_t>(connections, endpoint_.max_connections);
   for (std::int64_t n = open_sockets_; n < wanted; ++n) {
     auto transfer = std::make_unique<Transfer>();
     transfer->state = State::kDraining;
-    transfer->prewarm = true;
+    transfer->kind = Kind::kPrewarm;
     Enqueue(std::move(transfer));
   }
 }
@@ -475,7 +488,8 @@ void CurlTransport::Start(Transfer* transfer) {
 }
 
 Status CurlTransport::TryStart(Transfer* transfer) {
-  Result<Easy> taken = transfer->prewarm ? NewEasy() : TakeEasy();
+  const bool post = transfer->kind == Kind::kPost;
+  Result<Easy> taken = post ? TakeEasy() : NewEasy();
   if (!taken.ok()) return std::move(taken).error();
   transfer->easy = std::move(taken).value();
   CURL* easy = transfer->easy.get();
@@ -487,7 +501,7 @@ Status CurlTransport::TryStart(Transfer* transfer) {
   set(CURLOPT_POSTFIELDS, transfer->body.data());
   set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(transfer->body.size()));
   const bool ready =
-      set.result() == CURLE_OK && (!transfer->prewarm || SetPrewarmOptions(easy) == CURLE_OK);
+      set.result() == CURLE_OK && (post || SetGetOptions(easy, transfer->kind) == CURLE_OK);
   if (!ready || curl_multi_add_handle(multi_.get(), easy) != CURLM_OK) {
     return Error(Code::kNomem, "out of memory for a transfer to " + origin_.host, origin_.host);
   }
@@ -558,7 +572,8 @@ void CurlTransport::Remove(TransferId id) {
     curl_multi_remove_handle(multi_.get(), transfer.easy.get());
   }
   --started_;
-  if (!transfer.prewarm && idle_.size() < kIdleHandles) idle_.push_back(std::move(transfer.easy));
+  if (transfer.kind == Kind::kPost && idle_.size() < kIdleHandles)
+    idle_.push_back(std::move(transfer.easy));
 }
 
 // libcurl since 7.88 keeps the RST_STREAM of a stream that it gave up until the connection moves

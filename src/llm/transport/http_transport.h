@@ -24,6 +24,7 @@ namespace postgen {
 // How to reach one endpoint; fixed for the transport's life.
 struct HttpEndpoint {
   std::string url;                   // of the POST, query included
+  std::string probe_url;             // of the GET
   std::vector<std::string> headers;  // "name: value", without Content-Type
   std::string proxy;                 // empty: none, whatever the environment says
   std::string ca_file;               // empty: the system's
@@ -82,6 +83,10 @@ class HttpTransport {
   // in order, with no clock running. `handler` must stay alive until OnEnd or Cancel; it is never
   // called from within Post. Handlers may call Post and Cancel.
   virtual TransferId Post(std::string body, HttpHandler* handler) = 0;
+
+  // GETs the probe_url, as a transfer like the others; without HttpEndpoint::headers, and so
+  // without the key, unless `with_headers`.
+  virtual TransferId Get(bool with_headers, HttpHandler* handler) = 0;
 
   // Ends a transfer at once: its connection is closed (HTTP/1.1) or its stream reset (HTTP/2), and
   // the handler hears nothing more. No-op for one that has ended.

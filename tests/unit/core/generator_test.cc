@@ -304,6 +304,53 @@ TEST_CASE("diagnose and migrate on memory parts") {
   CHECK((*generator)->Migrate(seconds(5)).ok());
 }
 
+// A provider whose check is answered by the store's: it must not be waited for before that.
+struct LinkedChecks {
+  LlmClient::CheckCallback llm;
+  bool store_asked = false;
+};
+class LinkedClient final : public LlmClient {
+ public:
+  explicit LinkedClient(LinkedChecks* checks) : checks_(checks) {}
+  void Complete(LlmRequest, CancelToken, LlmSink sink) override { sink.on_done(GoodReply()); }
+  std::string provider() const override { return "linked"; }
+  void Check(TimePoint, CheckCallback done) override { checks_->llm = std::move(done); }
+
+ private:
+  LinkedChecks* const checks_;
+};
+class LinkedStore final : public PostStore {
+ public:
+  explicit LinkedStore(LinkedChecks* checks) : checks_(checks) {}
+  void Check(TimePoint, DoneCallback done) override {
+    checks_->store_asked = true;
+    if (checks_->llm) checks_->llm({});
+    done({});
+  }
+  void Put(PostRow, TimePoint, DoneCallback done) override { done({}); }
+  void Get(std::string, TimePoint, RowCallback done) override {
+    done(Error(Code::kStore, "not here"));
+  }
+  void Migrate(TimePoint, MigrateCallback done) override { done(std::vector<std::string>()); }
+
+ private:
+  LinkedChecks* const checks_;
+};
+
+TEST_CASE("diagnose asks all parts before it waits for one") {
+  LinkedChecks checks;
+  Parts parts;
+  parts.llm = std::make_unique<LinkedClient>(&checks);
+  parts.store = std::make_unique<LinkedStore>(&checks);
+  auto generator = PostGenerator::Create(NoCache(), std::move(parts));
+  REQUIRE(generator.ok());
+  const std::vector<Diagnosis> lines = (*generator)->Diagnose(seconds(60));
+  CHECK(checks.store_asked);
+  REQUIRE(!lines.empty());
+  CHECK(lines[0].subject == "llm");
+  CHECK(lines[0].level == Diagnosis::Level::kOk);
+}
+
 TEST_CASE("metrics count what happened") {
   Bench bench(/*hold=*/false);
   REQUIRE(bench.generator->Generate(Request()).ok());

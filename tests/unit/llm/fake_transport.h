@@ -16,7 +16,7 @@ class FakeTransport final : public HttpTransport {
  public:
   enum class State { kOpen, kEnded, kCancelled, kFinished };
   struct Transfer {
-    std::string body;
+    std::string body;  // of a Post; "GET" or "GET without headers"
     HttpHandler* handler = nullptr;
     State state = State::kOpen;
     bool has_head = false;
@@ -26,6 +26,9 @@ class FakeTransport final : public HttpTransport {
   TransferId Post(std::string body, HttpHandler* handler) override {
     transfers_.push_back({std::move(body), handler});
     return transfers_.size();
+  }
+  TransferId Get(bool with_headers, HttpHandler* handler) override {
+    return Post(with_headers ? "GET" : "GET without headers", handler);
   }
   void Cancel(TransferId id) override { Close(id, State::kCancelled); }
   void Finish(TransferId id) override { Close(id, State::kFinished); }

@@ -688,7 +688,36 @@ TEST_CASE("text cut by the token limit is the caller's to judge") {
 
 // --- Others
 
-TEST_CASE("the check asks without paying") {
+// The check of a provider that answers with these, one after the other.
+std::vector<std::string> Check(const std::vector<std::pair<int, std::string>>& answers,
+                               Code* code) {
+  World world;
+  std::vector<Status> heard;
+  world.client->Check(world.executor.Now() + seconds(5),
+                      [&heard](Status status) { heard.push_back(std::move(status)); });
+  world.executor.RunReady();
+  std::vector<std::string> asked;
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    REQUIRE(world.http->count() == i + 1);
+    asked.push_back(world.http->transfer(i).body);
+    world.http->Reply(i, answers[i].first, answers[i].second);
+  }
+  CHECK(world.http->count() == answers.size());
+  REQUIRE(heard.size() == 1);
+  *code = heard[0].ok() ? Code::kOk : heard[0].error().code;
+  return asked;
+}
+
+TEST_CASE("the check costs nothing where the list of models needs the key") {
+  for (const int refusal : {401, 403}) {
+    Code code = Code::kInternal;
+    CHECK(Check({{200, "{}"}, {refusal, ""}}, &code) ==
+          std::vector<std::string>{"GET", "GET without headers"});
+    CHECK(code == Code::kOk);
+  }
+}
+
+TEST_CASE("the check asks without paying where the list does not tell") {
   struct {
     int status;
     std::string_view body;
@@ -705,17 +734,29 @@ TEST_CASE("the check asks without paying") {
   };
   for (const auto& c : cases) {
     CAPTURE(c.status);
-    World world;
-    std::vector<Status> heard;
-    world.client->Check(world.executor.Now() + seconds(5),
-                        [&heard](Status status) { heard.push_back(std::move(status)); });
-    world.executor.RunReady();
-    REQUIRE(world.http->count() == 1);
-    CHECK(world.http->transfer(0).body == "{}");
-    world.http->Reply(0, c.status, c.body);
-    REQUIRE(heard.size() == 1);
-    CHECK((heard[0].ok() ? Code::kOk : heard[0].error().code) == c.code);
+    Code code = Code::kInternal;
+    // There is no list, or the key has no right to it.
+    for (const int status : {401, 403, 404, 405, 500}) {
+      CHECK(Check({{status, ""}, {c.status, std::string(c.body)}}, &code) ==
+            std::vector<std::string>{"GET", "{}"});
+      CHECK(code == c.code);
+    }
+    // Everyone may read it.
+    CHECK(Check({{200, "{}"}, {200, "{}"}, {c.status, std::string(c.body)}}, &code).back() == "{}");
+    CHECK(code == c.code);
   }
+}
+
+TEST_CASE("the check of a provider that cannot be reached") {
+  World world;
+  std::vector<Status> heard;
+  world.client->Check(world.executor.Now() + seconds(5),
+                      [&heard](Status status) { heard.push_back(std::move(status)); });
+  world.executor.RunReady();
+  world.http->Fail(0, Code::kDns);
+  REQUIRE(heard.size() == 1);
+  CHECK(heard[0].error().code == Code::kDns);
+  CHECK(world.http->count() == 1);
 }
 
 TEST_CASE("the check ends by its deadline") {
