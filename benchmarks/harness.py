@@ -126,7 +126,11 @@ class Pace:
     def driver_flags(self) -> list[str]:
         names = ("ttft-ms", "tokens-per-s", "tokens-per-chunk")
         values = (self.ttft_ms, self.tokens_per_s, self.tokens_per_chunk)
-        return [flag for name, value in zip(names, values) for flag in (f"--{name}", str(value))]
+        return [
+            flag
+            for name, value in zip(names, values, strict=True)
+            for flag in (f"--{name}", str(value))
+        ]
 
     def ideal_ms(self, tokens: int) -> float:
         return self.ttft_ms + tokens / self.tokens_per_s * 1e3
@@ -139,8 +143,7 @@ def run(driver: Driver, server: Emulator, flags: Sequence[str], pace: Pace | Non
     done = subprocess.run(
         [*driver.command, "--url", server.url, *flags],
         cwd=driver.folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=_RUN_LIMIT_S,
         check=False,

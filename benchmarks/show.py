@@ -1,4 +1,4 @@
-"""A benchmark's document as people read it; on a screen and, for docs/benchmarks.md, in Markdown."""
+"""A benchmark's document as people read it: on a screen, or in Markdown for docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def screen(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths))
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     )

@@ -12,9 +12,7 @@ async def main() -> None:
     workload = arguments()
     recorder = Recorder(workload)
     messages = [{"role": "user", "content": workload.prompt}]
-    async with openai.AsyncOpenAI(
-        base_url=workload.url, api_key="bench", max_retries=0
-    ) as client:
+    async with openai.AsyncOpenAI(base_url=workload.url, api_key="bench", max_retries=0) as client:
 
         async def whole(max_tokens: int) -> bool:
             reply = await client.chat.completions.create(

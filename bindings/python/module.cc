@@ -9,10 +9,10 @@
 #include <exception>
 #include <memory>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "events.h"
 #include "gil.h"
 #include "parts.h"
 
@@ -66,19 +66,15 @@ class PythonCall {
 
 class PythonEventQueue {
  public:
-  // call id, whether it is the call's last, and the event as JSON
-  using Item = std::tuple<std::uint64_t, bool, py::bytes>;
-
   int event_fd() const { return queue_.event_fd(); }
   std::shared_ptr<Observer> NewObserver(bool all_events) { return queue_.NewObserver(all_events); }
 
   // Up to `capacity` events. With none waiting, waits up to timeout_ms (-1: without limit) for one,
   // or until a signal handler raises.
-  std::vector<Item> Next(std::int64_t timeout_ms, std::size_t capacity) {
+  py::list Next(std::int64_t timeout_ms, std::size_t capacity) {
     using Clock = std::chrono::steady_clock;
     const Clock::time_point start = Clock::now();
-    std::vector<QueuedEvent> events;
-    std::vector<std::string> texts;
+    EventBatch batch;
     for (;;) {
       std::chrono::milliseconds slice = kSignalInterval;
       if (timeout_ms >= 0) {
@@ -86,22 +82,12 @@ class PythonEventQueue {
         slice = std::min(slice, std::chrono::milliseconds(timeout_ms) - gone);
         slice = std::max(slice, std::chrono::milliseconds(0));
       }
-      WithoutGil([&] {
-        queue_.Next(slice, capacity, &events);
-        for (const QueuedEvent& event : events) texts.push_back(EventToJson(event));
-      });
-      if (!events.empty()) break;
+      WithoutGil([&] { batch.Pull(&queue_, slice, capacity); });
+      if (!batch.empty()) break;
       if (PyErr_CheckSignals() != 0) throw py::error_already_set();
       if (timeout_ms >= 0 && Clock::now() - start >= std::chrono::milliseconds(timeout_ms)) break;
     }
-    std::vector<Item> items;
-    items.reserve(events.size());
-    for (std::size_t i = 0; i < events.size(); ++i) {
-      const bool last =
-          events[i].type == Event::Type::kPost || events[i].type == Event::Type::kError;
-      items.emplace_back(events[i].call_id, last, py::bytes(texts[i]));
-    }
-    return items;
+    return batch.ToPython();
   }
 
  private:

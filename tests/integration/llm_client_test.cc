@@ -206,5 +206,35 @@ TEST_CASE("the check: the list of models, with the key and without") {
   }
 }
 
+TEST_CASE("the client by itself has a thread of its own and checks its options") {
+  RawServer server(AlwaysSend(WholeReply()));
+  LlmOptions options;
+  options.base_url = server.Url("/v1");
+  options.api_key = " " + std::string(kKey) + " ";
+  Result<std::unique_ptr<LlmClient>> client = NewOpenAiClient(options);
+  REQUIRE(client.ok());
+  CHECK((*client)->provider().rfind("127.0.0.1", 0) == 0);
+
+  LlmRequest request;
+  request.model = "gpt-4o-mini";
+  request.messages = {{Role::kUser, "台積電"}};
+  Notification done;
+  LlmReply heard;
+  LlmSink sink;
+  sink.on_done = [&](LlmReply reply) {
+    heard = std::move(reply);
+    done.Notify();
+  };
+  (*client)->Complete(std::move(request), CancelToken(), std::move(sink));
+  done.Wait();
+  CHECK(heard.text == "好");
+  client->reset();
+
+  options.base_url = "http://example.com/v1";
+  client = NewOpenAiClient(options);
+  REQUIRE_FALSE(client.ok());
+  CHECK(client.error().code == Code::kInvalidConfig);
+}
+
 }  // namespace
 }  // namespace postgen::testing

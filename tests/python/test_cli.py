@@ -182,7 +182,10 @@ def test_cache_flag_means_mode_or_url(emulator: Emulator) -> None:
         (["batch", "-", "--resume"], "--resume"),
         (["migrate"], "--store"),
         (["cost", "--model=no-such"], "no-such"),
-        (["probe"], "probe"),
+        (["probe"], "--models"),
+        (["probe", "--models=a,,b"], "--models"),
+        (["probe", "--models=a", "--posts=0"], "--posts"),
+        (["report"], "report"),
         (["no-such-command"], "no-such-command"),
         (["emulator", "--no-such-flag=1"], "--no-such-flag"),
     ],
@@ -194,6 +197,35 @@ def test_usage_errors_are_one_line_and_status_2(arguments: list[str], named: str
     assert named in done.stderr.replace("no-such-flag=1", "no-such-flag")
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "field"),
+    [
+        (["--stock-code=2330"], "invalid_request", "kol_serial"),
+        ([*REQUEST_FLAGS, "--llm-temperature=3"], "invalid_config", "llm.temperature"),
+    ],
+)
+def test_with_json_a_refusal_is_a_document_too(flags: list[str], code: str, field: str) -> None:
+    template = "--llm-provider=template"
+    done = postgen_command("generate", *flags, template, "--json")
+    assert done.returncode == 2
+    reply = json.loads(done.stdout)
+    assert list(reply) == [
+        "success",
+        "message",
+        "detail",
+        "error_type",
+        "timestamp",
+        "postgen",
+    ]
+    assert (reply["success"], reply["error_type"]) == (False, code)
+    assert field in reply["message"]
+    streamed = postgen_command("generate", *flags, template, "--json", "--stream")
+    assert streamed.returncode == 2
+    last = json.loads(streamed.stdout.splitlines()[-1])
+    assert last.get("result", last)["error_type"] == code
+    assert len(streamed.stderr.splitlines()) == 1
 
 
 def test_a_failed_post_is_status_1(start_emulator: StartEmulator) -> None:

@@ -9,8 +9,9 @@ with postgen.PostGenerator(
     print(post.title, post.content, post.cost_usd)
 """
 
+from typing import TYPE_CHECKING
+
 from ._core import version as __version__
-from .batch import Progress
 from .errors import (
     APIConnectionError,
     APIResponseError,
@@ -34,6 +35,9 @@ from .errors import (
 )
 from .generator import PostGenerator
 from .post import Post
+
+if TYPE_CHECKING:
+    from .batch import Progress
 
 __all__ = [
     "APIConnectionError",
@@ -60,3 +64,12 @@ __all__ = [
     "VersionRejectedError",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What few programs name is imported when they do."""
+    if name == "Progress":
+        from .batch import Progress
+
+        return Progress
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

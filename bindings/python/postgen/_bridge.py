@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from . import _core
-from ._documents import decode
 
 _EVENTS_PER_WAKE_UP = 256
 
@@ -34,9 +33,9 @@ class LoopBridge:
         self._open[call.id] = weakref.ref(listener)
 
     def _drain(self) -> None:
-        for call_id, last, document in self.queue.next(0, _EVENTS_PER_WAKE_UP):
+        for call_id, last, event in self.queue.next(0, _EVENTS_PER_WAKE_UP):
             listener = self._open.pop(call_id)() if last else self._open[call_id]()
             if listener is not None:
-                listener(decode(document), last)
+                listener(event, last)
         if not self._open:
             asyncio.get_running_loop().remove_reader(self.queue.event_fd)

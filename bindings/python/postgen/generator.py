@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from . import _core
 from ._documents import decode, encode_options, encode_request, error_of, reply_of
 from ._engine import Engine
-from .batch import Progress, Window
 from .errors import make_error
 from .options import merged, options_from_env, options_from_file
 from .post import Post
 
 if TYPE_CHECKING:
+    from .batch import Progress
     from .protocols import Parts
 
 
@@ -102,8 +102,8 @@ class PostGenerator:
         call = self._use().start(encode_request(request), queue, all_events=True)
         try:
             while True:
-                for _, last, document in queue.next(-1, _EVENTS_PER_PULL):
-                    yield decode(document)
+                for _, last, event in queue.next(-1, _EVENTS_PER_PULL):
+                    yield event
                     if last:
                         return
         finally:
@@ -149,6 +149,8 @@ class PostGenerator:
         none is refused as one too many. Requests are taken from the iterable as they are needed.
         Leaving the loop early cancels what is open.
         """
+        from .batch import Window
+
         engine = self._use()
         queue = _core.EventQueue()
         window = Window(
@@ -165,8 +167,8 @@ class PostGenerator:
                 elif window.exhausted:
                     return
                 else:
-                    for call_id, _, document in queue.next(-1, _EVENTS_PER_PULL):
-                        window.finish(call_id, Post(reply_of(decode(document))))
+                    for call_id, _, event in queue.next(-1, _EVENTS_PER_PULL):
+                        window.finish(call_id, Post(reply_of(event)))
         finally:
             window.cancel()
 
@@ -178,6 +180,8 @@ class PostGenerator:
         on_progress: Callable[[Progress], object] | None = None,
     ) -> AsyncIterator[Post]:
         """As batch(), awaited."""
+        from .batch import Window
+
         engine = self._use()
         bridge = engine.bridge()
         arrived = asyncio.Event()

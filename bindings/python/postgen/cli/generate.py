@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 from ..errors import Error
@@ -64,9 +65,19 @@ def _generate(generator: PostGenerator, request: dict[str, Any]) -> Post:
 def _stream(generator: PostGenerator, request: dict[str, Any], *, as_json: bool) -> Post:
     live = show.LiveText()
     event: dict[str, Any] = {}
-    for event in generator.stream(request):
+    for event in _events(generator, request):
         if as_json:
             common.print_json(event)
         else:
             live.event(event)
     return Post(event["result"])
+
+
+def _events(generator: PostGenerator, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A request that is refused before it begins ends as one that fails later: with `error`."""
+    try:
+        yield from generator.stream(request)
+    except Error as error:
+        yield {"type": "error", "call_id": 0, "version_number": 0, "post_id": None} | {
+            "result": error.reply
+        }

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import Error
-from . import batch, cost, demo, doctor, emulator, generate, migrate
-from .common import USAGE, UsageError, note, status_of
+from . import batch, cost, demo, doctor, emulator, generate, migrate, probe
+from .common import USAGE, UsageError, note, print_json, status_of
 
-_COMMANDS = (generate, batch, demo, emulator, doctor, migrate, cost)
+_COMMANDS = (generate, batch, demo, emulator, probe, doctor, migrate, cost)
 
 _INTERRUPTED = 130
 
 # Commands that this version does not have yet.
-_LATER = ("probe", "report", "spool")
+_LATER = ("report", "spool")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         note(str(error))
         return USAGE
     except Error as error:
+        if getattr(parsed, "json", False):
+            print_json(error.reply)
         note(f"{error.code}: {error}")
         return status_of(error)
     except KeyboardInterrupt:

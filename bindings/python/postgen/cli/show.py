@@ -93,6 +93,35 @@ def costs(rows: Sequence[Mapping[str, Any]], as_of: str, arguments: argparse.Nam
     console().print(table)
 
 
+def probe(document: Mapping[str, Any]) -> None:
+    table = Table(
+        caption=f"Medians over {document['posts']} posts of {document['versions']} versions each; "
+        "tokens a second after the first token.",
+        caption_justify="left",
+    )
+    table.add_column("model")
+    for column in ("first token, ms", "tokens/s", "a post, s", "a post, USD"):
+        table.add_column(column, justify="right")
+    table.add_column("failures")
+    for row in document["models"]:
+        table.add_row(
+            escape(row["model"]),
+            _number(row["ttft_ms"], ".0f"),
+            _number(row["tokens_per_s"], ".1f"),
+            _number(row["post_ms"] and row["post_ms"] / 1e3, ".2f"),
+            _number(row["post_usd"], ".6f"),
+            "\n".join(
+                escape(f"{failure['count']} x {failure['code']}: {failure['message']}")
+                for failure in row["failures"]
+            ),
+        )
+    console().print(table)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
 def usd(cost: float | None) -> str:
     return "cost unknown" if cost is None else f"{cost:.6f} USD"
 
