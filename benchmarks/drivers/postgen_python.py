@@ -9,7 +9,7 @@ from workload import Recorder, arguments, drive
 import postgen
 
 # Posts have no token limit of their own here; this many words are about 300 tokens.
-_WORDS_PER_TOKEN = 1.1
+_WORDS_PER_TOKEN = 1.27
 _LEAST_WORDS = 40
 
 

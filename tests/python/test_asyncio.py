@@ -39,6 +39,24 @@ async def test_many_calls_take_no_threads(
     assert emulator.ledger()["max_in_flight"] > 64
 
 
+async def test_many_streams_keep_each_text_whole(
+    start_emulator: StartEmulator, make_generator: MakeGenerator, request_: dict[str, Any]
+) -> None:
+    """More than the bridge takes one by one."""
+    generator = make_generator(start_emulator("--tokens-per-s=400"))
+
+    async def text(number: int) -> tuple[str, str]:
+        request = request_ | {"stock_code": str(1000 + number), "versions": 1}
+        parts = []
+        async for event in generator.astream(request):
+            if event["type"] == "delta" and event["part"] == "content":
+                parts.append(event["text"])
+        return "".join(parts), event["result"]["content"]["content"]
+
+    for streamed, final in await asyncio.gather(*(text(number) for number in range(80))):
+        assert streamed == final
+
+
 def test_two_loops_in_two_threads(
     generator: postgen.PostGenerator, request_: dict[str, Any]
 ) -> None:

@@ -114,23 +114,25 @@ class PostGenerator:
         engine = self._use()
         bridge = engine.bridge()
         events: deque[tuple[dict[str, Any], bool]] = deque()
-        arrived = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        arrived = loop.create_future()
 
         def listener(event: dict[str, Any], last: bool) -> None:
             events.append((event, last))
-            arrived.set()
+            if not arrived.done():
+                arrived.set_result(None)
 
         call = engine.start(encode_request(request), bridge.queue, all_events=True)
         bridge.listen(call, listener)
         try:
             while True:
-                await arrived.wait()
-                arrived.clear()
                 while events:
                     event, last = events.popleft()
                     yield event
                     if last:
                         return
+                arrived = loop.create_future()
+                await arrived
         finally:
             call.cancel()
 
