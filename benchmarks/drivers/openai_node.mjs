@@ -22,7 +22,6 @@ const { values } = parseArgs({
   },
 });
 const concurrency = Number(values.concurrency);
-const calls = Number(values.calls);
 
 const rssBeforeKb = Math.round(process.memoryUsage.rss() / 1024);
 const client = new OpenAI({ baseURL: values.url, apiKey: "bench", maxRetries: 0 });
@@ -57,29 +56,34 @@ async function streamed(maxTokens) {
 }
 
 const call = values.stream ? streamed : whole;
-await Promise.all(Array.from({ length: Number(values.warmup) }, () => call(1)));
-
-deltas = 0;
 let failures = 0;
-let left = calls;
-const callMs = [];
+let callMs = [];
+
+async function keepBusy(calls, maxTokens, start, spreadMs) {
+  let left = calls;
+  async function place(number) {
+    let due = start + (spreadMs * number) / concurrency;
+    await sleep(Math.max(0, due - performance.now()));
+    while (left-- > 0) {
+      const ok = await call(maxTokens).catch((error) => {
+        console.error(String(error));
+        return false;
+      });
+      callMs.push(performance.now() - due);
+      if (!ok) failures += 1;
+      due = performance.now();
+    }
+  }
+  await Promise.all(Array.from({ length: concurrency }, (_, number) => place(number)));
+}
+
+await keepBusy(Number(values.warmup), 1, performance.now(), 0);
+deltas = 0;
+failures = 0;
+callMs = [];
 const cpuBefore = process.cpuUsage();
 const start = performance.now();
-
-async function place(number) {
-  let due = start + (Number(values["spread-ms"]) * number) / concurrency;
-  await sleep(Math.max(0, due - performance.now()));
-  while (left-- > 0) {
-    const ok = await call(Number(values["max-tokens"])).catch((error) => {
-      console.error(String(error));
-      return false;
-    });
-    callMs.push(performance.now() - due);
-    if (!ok) failures += 1;
-    due = performance.now();
-  }
-}
-await Promise.all(Array.from({ length: concurrency }, (_, number) => place(number)));
+await keepBusy(Number(values.calls), Number(values["max-tokens"]), start, Number(values["spread-ms"]));
 
 const wallS = (performance.now() - start) / 1e3;
 const cpu = process.cpuUsage(cpuBefore);

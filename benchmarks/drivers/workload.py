@@ -78,25 +78,29 @@ Call = Callable[[int], Awaitable[bool]]
 
 async def drive(workload: argparse.Namespace, recorder: Recorder, call: Call) -> None:
     """Warms up, then keeps `concurrency` calls open until all have ended."""
-    await asyncio.gather(*(call(1) for _ in range(workload.warmup)))
-    start = recorder.begin()
-    left = itertools.count(workload.calls, -1)
 
-    async def succeeds() -> bool:
+    async def succeeds(max_tokens: int) -> bool:
         try:
-            return await call(workload.max_tokens)
+            return await call(max_tokens)
         except Exception as error:
             print(f"{type(error).__name__}: {error}", file=sys.stderr)
             return False
 
-    async def place(number: int) -> None:
-        due = start + workload.spread_ms / 1e3 * number / workload.concurrency
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        while next(left) > 0:
-            recorder.ended(due, ok=await succeeds())
-            due = time.perf_counter()
+    async def keep_busy(calls: int, max_tokens: int, start: float, spread_s: float) -> None:
+        left = itertools.count(calls, -1)
 
-    await asyncio.gather(*(place(number) for number in range(workload.concurrency)))
+        async def place(number: int) -> None:
+            due = start + spread_s * number / workload.concurrency
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            while next(left) > 0:
+                recorder.ended(due, ok=await succeeds(max_tokens))
+                due = time.perf_counter()
+
+        await asyncio.gather(*(place(number) for number in range(workload.concurrency)))
+
+    await keep_busy(workload.warmup, 1, time.perf_counter(), 0)
+    start = recorder.begin()
+    await keep_busy(workload.calls, workload.max_tokens, start, workload.spread_ms / 1e3)
 
 
 def _resident_kb() -> int:
