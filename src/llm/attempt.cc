@@ -123,7 +123,9 @@ void Attempt::OnEnd(const HttpEnd& end) {
   if (reader_.EndEarly()) return ConcludeReply();
   const bool lost_idle_connection =
       end.reused_connection && end.error->code == Code::kConnect && http_status_ == 0;
-  Fail({.error = *end.error, .stale_connection = lost_idle_connection});
+  Fail({.error = *end.error,
+        .stale_connection = lost_idle_connection,
+        .broken_connection = end.connection});
 }
 
 // --- The end ------------------------------------------------------------------------------------

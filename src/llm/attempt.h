@@ -7,6 +7,7 @@
 #ifndef POSTGEN_SRC_LLM_ATTEMPT_H_
 #define POSTGEN_SRC_LLM_ATTEMPT_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,6 +44,7 @@ struct AttemptFailed {
   std::optional<bool> should_retry = {};     // the server's own verdict
   std::optional<Duration> retry_after = {};  // the server's wish
   bool stale_connection = false;             // see AttemptFailure
+  std::uint64_t broken_connection = 0;       // see AttemptFailure
 };
 
 // On the executor's thread.

@@ -109,6 +109,7 @@ void CompletionCall::RetryOrEnd(const AttemptFailed& failed) {
   if (finish == FinishReason::Kind::kLength) failure.should_retry = false;
   failure.retry_after = failed.retry_after;
   failure.stale_connection = failed.stale_connection;
+  failure.broken_connection = failed.broken_connection;
   failure.text_delivered = text_delivered_;
   if (failure.code == Code::kDns) ++history_.dns_failures;
 

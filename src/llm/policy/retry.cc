@@ -86,8 +86,9 @@ std::optional<RetryDecision> DecideRetry(const AttemptFailure& failure, const Re
   const Duration delay = Delay(failure, history, options, rng);
   // Waiting for a retry that comes too late would only make the failure later.
   if (delay >= deadline - now) return std::nullopt;
-  const int cost = RetryBudget::CostOf(failure.code);
+  const int cost = budget->CostOf(failure.code, failure.broken_connection);
   if (!budget->Take(cost)) return std::nullopt;
+  budget->Charged(failure.broken_connection);
   return RetryDecision{now + delay, /*free=*/false, cost};
 }
 

@@ -31,6 +31,9 @@ struct AttemptFailure {
   // A connection that had been idle broke before any byte of a reply: the server had closed it,
   // which says nothing about the server's health.
   bool stale_connection = false;
+  // The connection that broke, 0: none. All the streams of an HTTP/2 connection fail with it, which
+  // is one failure of the server's.
+  std::uint64_t broken_connection = 0;
   // Text has reached the caller: another attempt would contradict it.
   bool text_delivered = false;
 };

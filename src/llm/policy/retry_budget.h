@@ -4,6 +4,7 @@
 #define POSTGEN_SRC_LLM_POLICY_RETRY_BUDGET_H_
 
 #include <algorithm>
+#include <cstdint>
 
 #include "postgen/error.h"
 
@@ -15,9 +16,15 @@ class RetryBudget {
   static constexpr int kCapacity = 500;
   static constexpr int kRetryCost = 5;
   static constexpr int kTimeoutRetryCost = 10;  // timeouts hold resources for longest
+  static constexpr int kSharedRetryCost = 1;
   static constexpr int kCleanSuccess = 1;
 
-  static int CostOf(Code code) {
+  // Little for the connection (AttemptFailure::broken_connection) that was charged last: its
+  // streams fail together, and must not empty the bucket.
+  int CostOf(Code code, std::uint64_t broken_connection = 0) const {
+    if (broken_connection != 0 && broken_connection == charged_connection_) {
+      return kSharedRetryCost;
+    }
     switch (code) {
       case Code::kTimeoutConnect:
       case Code::kTimeoutFirstToken:
@@ -34,6 +41,10 @@ class RetryBudget {
     return true;
   }
 
+  void Charged(std::uint64_t broken_connection) {
+    if (broken_connection != 0) charged_connection_ = broken_connection;
+  }
+
   // After a success: `charged` for its last retry, 0 if it needed none.
   void OnSuccess(int charged) {
     tokens_ = std::min(kCapacity, tokens_ + (charged > 0 ? charged : kCleanSuccess));
@@ -43,6 +54,7 @@ class RetryBudget {
 
  private:
   int tokens_ = kCapacity;
+  std::uint64_t charged_connection_ = 0;
 };
 
 }  // namespace postgen

@@ -230,7 +230,9 @@ class CurlTransport final : public HttpTransport {
     Kind kind = Kind::kPost;
     bool started = false;  // libcurl has `easy`
     bool connected = false;
-    int local_port = 0;  // tells its connection from others
+    int local_port = 0;              // tells its connection from others that are open
+    std::uint64_t connection = 0;    // from others ever
+    bool shares_connection = false;  // there were others on it when this one came
     ReplyHead head;
     std::size_t body_bytes = 0;
     std::size_t drained_bytes = 0;
@@ -260,6 +262,8 @@ class CurlTransport final : public HttpTransport {
   HttpEnd Describe(const Transfer& transfer, CURLcode result) const;
   void Remove(TransferId id);
   void RemoveStream(const Transfer& transfer);
+  void EnterConnection(Transfer* transfer, int local_port);
+  void LeaveConnection(Transfer* transfer);
   void LimitConnections();
 
   const HttpEndpoint endpoint_;
@@ -277,6 +281,12 @@ class CurlTransport final : public HttpTransport {
   std::vector<Easy> idle_;
   TransferId last_id_ = 0;
   std::int64_t started_ = 0;  // transfers that libcurl knows
+  struct Connection {
+    std::uint64_t id = 0;
+    int transfers = 0;
+  };
+  absl::flat_hash_map<int, Connection> connections_;  // in use, by local port
+  std::uint64_t last_connection_ = 0;
   absl::flat_hash_map<TransferId, std::unique_ptr<Transfer>> transfers_;
   std::deque<TransferId> waiting_;  // cancelled ones included
   std::vector<TransferId> doomed_;  // cancelled while in_curl_
@@ -555,7 +565,8 @@ HttpEnd CurlTransport::Describe(const Transfer& transfer, CURLcode result) const
   long request_bytes = 0;
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_NUM_CONNECTS, &new_connections);
   curl_easy_getinfo(transfer.easy.get(), CURLINFO_REQUEST_SIZE, &request_bytes);
-  end.reused_connection = transfer.connected && new_connections == 0;
+  end.reused_connection = transfer.connected && new_connections == 0 && !transfer.shares_connection;
+  end.connection = transfer.connection;
   end.request_sent = request_bytes > 0;
   return end;
 }
@@ -566,6 +577,7 @@ void CurlTransport::Remove(TransferId id) {
   Transfer& transfer = *node.mapped();
   loop_->CancelTimer(transfer.timer);
   if (!transfer.started) return;
+  LeaveConnection(&transfer);
   if (transfer.state == State::kCancelled && multiplexed_) {
     RemoveStream(transfer);
   } else {
@@ -585,12 +597,29 @@ void CurlTransport::RemoveStream(const Transfer& transfer) {
   curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);  // no effect while others use the connection
   curl_multi_remove_handle(multi_.get(), easy);
   curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 0L);
+  if (!connections_.contains(transfer.local_port)) return;
   for (const auto& [id, other] : transfers_) {
     if (!other->connected || other->local_port != transfer.local_port) continue;
     curl_easy_pause(other->easy.get(), CURLPAUSE_RECV);
     curl_easy_pause(other->easy.get(), CURLPAUSE_CONT);
     return;
   }
+}
+
+// A second time if the connection turned out to be closed and the request goes out on a new one.
+void CurlTransport::EnterConnection(Transfer* transfer, int local_port) {
+  LeaveConnection(transfer);
+  Connection& connection = connections_[local_port];
+  if (connection.transfers == 0) connection.id = ++last_connection_;
+  transfer->shares_connection = connection.transfers > 0;
+  transfer->local_port = local_port;
+  transfer->connection = connection.id;
+  ++connection.transfers;
+}
+
+void CurlTransport::LeaveConnection(Transfer* transfer) {
+  const auto found = connections_.find(transfer->local_port);
+  if (found != connections_.end() && --found->second.transfers == 0) connections_.erase(found);
 }
 
 // HTTP/2 shares connections and needs few; where the server speaks HTTP/1.1, each transfer needs
@@ -658,7 +687,7 @@ int CurlTransport::OnPrerequest(void* user_data, char* /*remote_ip*/, char* /*lo
   auto* transfer = static_cast<Transfer*>(user_data);
   CurlTransport* transport = transfer->owner;
   transfer->connected = true;
-  transfer->local_port = local_port;
+  transport->EnterConnection(transfer, local_port);
   if (transport->origin_.tls) {
     transport->multiplexed_ = NegotiatedHttp2(transfer->easy.get());
     if (transport->endpoint_.require_http2 && !transport->multiplexed_) {

@@ -50,9 +50,12 @@ struct HttpEnd {
   // kTimeoutConnect, kTruncated, kProtocol, kTooLarge, kInternal, kNomem, with a message that names
   // the host and holds no secrets.
   std::optional<Error> error;
-  bool reused_connection = false;  // it ran on a connection that had served another transfer before
+  // It ran on a connection that had served another transfer before and was idle meanwhile.
+  bool reused_connection = false;
   bool request_sent =
       false;  // any byte of the request left us: the provider may have seen (and billed) it
+  // The same for transfers that shared a connection; never used for another one. 0: it had none.
+  std::uint64_t connection = 0;
 };
 
 // Listens to one transfer. OnEnd is the last call, exactly once, unless the transfer is cancelled.

@@ -155,6 +155,16 @@ TEST_CASE("the budget is charged, given back, and refuses when empty") {
   CHECK(decide.budget.tokens() == RetryBudget::kCapacity);
 }
 
+TEST_CASE("the streams of a broken connection fail together and cost little more than one") {
+  Decider decide;
+  const AttemptFailure broken = {.code = Code::kConnect, .broken_connection = 7};
+  for (int stream = 0; stream < 100; ++stream) CHECK(decide(broken).has_value());
+  CHECK(decide.budget.tokens() == RetryBudget::kCapacity - 5 - 99);
+  CHECK(decide({.code = Code::kUpstream})->charged == 5);
+  CHECK(decide({.code = Code::kConnect, .broken_connection = 8})->charged == 5);
+  CHECK(decide({.code = Code::kConnect})->charged == 5);
+}
+
 // Calls one after another against a provider that fails with `failure_rate`; the attempts made.
 std::int64_t Simulate(std::uint64_t seed, int calls, double failure_rate, std::int64_t* failed) {
   Decider decide;
