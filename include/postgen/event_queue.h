@@ -6,6 +6,9 @@
 //   auto call = generator->Start(request, queue.NewObserver(/*all_events=*/true));
 //   std::vector<postgen::QueuedEvent> events;
 //   while (queue.Next(std::chrono::seconds(1), 64, &events) > 0) Handle(events);
+//
+// A reader that stays behind holds its streams back: a version with 64 KB of text unread is paused
+// (flow.h) until most of it has been taken. Nothing is lost, and other versions go on.
 #ifndef POSTGEN_EVENT_QUEUE_H_
 #define POSTGEN_EVENT_QUEUE_H_
 
@@ -46,8 +49,8 @@ class POSTGEN_EXPORT EventQueue {
   // Readable (poll, epoll, select) while events wait. Owned by the queue; do not read from it.
   int event_fd() const;
 
-  // Moves up to `capacity` waiting events to *out (cleared first) and returns how many. With none
-  // waiting, waits until one comes, `timeout` passes (0: not at all; negative: without limit) or
+  // Moves up to `capacity` waiting events to *out (what it held goes; its memory is used again) and
+  // returns how many. With none waiting, waits until one comes, `timeout` passes (0: not at all; negative: without limit) or
   // Wake() is called. Thread-safe.
   std::size_t Next(std::chrono::milliseconds timeout, std::size_t capacity,
                    std::vector<QueuedEvent>* out);

@@ -26,6 +26,7 @@
 
 #include "postgen/cancel.h"
 #include "postgen/export.h"
+#include "postgen/flow.h"
 #include "postgen/options.h"
 #include "postgen/types.h"
 
@@ -39,6 +40,7 @@ struct LlmRequest {
   std::optional<double> temperature;      // absent: the provider's default
   bool stream = false;                    // deliver text through LlmSink::on_text as it arrives
   TimePoint deadline = TimePoint::max();  // retries included
+  std::shared_ptr<Flow> flow;  // with `stream`: asks to hold the text back; may be null (flow.h)
   // What the request is for. Writers that answer without a model (template) use it; others ignore
   // it.
   std::string posting_type;

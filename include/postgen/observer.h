@@ -12,6 +12,7 @@
 #include <memory>
 #include <string_view>
 
+#include "postgen/flow.h"
 #include "postgen/types.h"
 
 namespace postgen {
@@ -33,6 +34,7 @@ struct Event {
   Part part = Part::kNone;
   std::string_view text;                   // kDelta: parsed text without labels or fences; borrowed
   const VersionResult* version = nullptr;  // kVersionDone; borrowed
+  std::shared_ptr<Flow> flow;                // kDelta: holds the version back; may be null
   std::shared_ptr<const PostResult> result;  // kPost, kError
 };
 
@@ -43,6 +45,11 @@ class Observer {
  public:
   virtual ~Observer() = default;
   virtual void OnEvent(const Event& event) = 0;
+
+  // After one or more deltas: there are no more for now. On the reactor thread, once a turn of it,
+  // however many streams brought something; a listener that wakes another thread for text does so
+  // here, and one that wraps another passes it on.
+  virtual void OnBurstEnd() {}
 };
 
 }  // namespace postgen

@@ -5,6 +5,7 @@
 #include "postgen/cancel.h"          // IWYU pragma: export
 #include "postgen/error.h"           // IWYU pragma: export
 #include "postgen/event_queue.h"     // IWYU pragma: export
+#include "postgen/flow.h"            // IWYU pragma: export
 #include "postgen/generator.h"       // IWYU pragma: export
 #include "postgen/json.h"            // IWYU pragma: export
 #include "postgen/llm_client.h"      // IWYU pragma: export

@@ -1,7 +1,7 @@
 #include "postgen/event_queue.h"
 
 #include <algorithm>
-#include <deque>
+#include <list>
 #include <map>
 #include <utility>
 
@@ -17,18 +17,13 @@ namespace {
 // A joined delta grows no further than this, so that a slow reader gets pieces it can handle.
 constexpr std::size_t kMaxJoinedBytes = 64UL * 1024;
 
-QueuedEvent Keep(const Event& event) {
-  QueuedEvent kept;
-  kept.type = event.type;
-  kept.call_id = event.call_id;
-  kept.version_number = event.version_number;
-  kept.part = event.part;
-  kept.text = std::string(event.text);
-  if (event.version != nullptr)
-    kept.version = std::make_shared<const VersionResult>(*event.version);
-  kept.result = event.result;
-  return kept;
-}
+// Unread text with which a version is paused, and with which it goes on again.
+constexpr std::size_t kPauseBytes = 64UL * 1024;
+constexpr std::size_t kResumeBytes = 16UL * 1024;
+
+// Places of taken events, kept for new ones.
+constexpr std::size_t kMaxSpare = 1024;
+constexpr std::size_t kMaxSpareBytes = 1024;  // of a place's text
 
 bool IsLast(const Event& event) {
   return event.type == Event::Type::kPost || event.type == Event::Type::kError;
@@ -37,16 +32,31 @@ bool IsLast(const Event& event) {
 }  // namespace
 
 // What the queue and its observers share. The descriptor is readable exactly while there is
-// something to return: an event or a wake.
+// something to return: an event or a wake; for deltas alone, from the end of their burst.
 struct EventQueue::Shared {
+  struct Item;
+  // One version of one post, from its first event to its last.
+  struct Stream {
+    Item* newest = nullptr;  // still waiting
+    std::size_t unread_bytes = 0;
+    std::shared_ptr<Flow> paused;  // null: not held back
+  };
+  struct Item {
+    QueuedEvent event;
+    std::shared_ptr<Stream> stream;
+  };
+
   Shared() : fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
+  // Nobody reads any more: what was held back may run to its end.
   ~Shared() {
     if (fd >= 0) ::close(fd);
+    for (const Item& item : waiting_) Resume(item.stream.get());
   }
 
-  void Push(const Event& event);
+  void Push(const Event& event, const std::shared_ptr<Stream>& stream);
+  void Announce();
   void Wake();
   std::size_t Next(std::chrono::milliseconds timeout, std::size_t capacity,
                    std::vector<QueuedEvent>* out);
@@ -54,96 +64,155 @@ struct EventQueue::Shared {
   const int fd;
 
  private:
-  using VersionKey = std::pair<std::uint64_t, int>;  // call id, version number
-
   bool Ready() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return !events_.empty() || wakes_ > 0;
+    return !waiting_.empty() || wakes_ > 0;
   }
-  bool Join(const Event& event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool Join(const Event& event, Stream* stream) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Item* NewItem() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeInto(std::size_t capacity, std::vector<QueuedEvent>* out)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Recycle(std::list<Item>::iterator taken) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateDescriptor() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void Resume(Stream* stream) {
+    if (stream->paused != nullptr) std::exchange(stream->paused, nullptr)->Resume();
+  }
 
   CondVar ready_;
   Mutex mutex_;
-  std::deque<QueuedEvent> events_ ABSL_GUARDED_BY(mutex_);
-  // The newest waiting event of each version. Points into events_: a deque moves no element when
-  // others come at its end or leave at its front.
-  std::map<VersionKey, QueuedEvent*> newest_ ABSL_GUARDED_BY(mutex_);
+  std::list<Item> waiting_ ABSL_GUARDED_BY(mutex_);
+  std::list<Item> spare_ ABSL_GUARDED_BY(mutex_);
   int wakes_ ABSL_GUARDED_BY(mutex_) = 0;
+  int waiters_ ABSL_GUARDED_BY(mutex_) = 0;  // threads in Next
   bool readable_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-void EventQueue::Shared::Push(const Event& event) {
+void EventQueue::Shared::Push(const Event& event, const std::shared_ptr<Stream>& stream) {
+  const bool is_delta = event.type == Event::Type::kDelta;
   {
     MutexLock lock(&mutex_);
-    if (Join(event)) return;
-    events_.push_back(Keep(event));
-    newest_[{event.call_id, event.version_number}] = &events_.back();
-    UpdateDescriptor();
+    if (is_delta) {
+      stream->unread_bytes += event.text.size();
+      if (stream->unread_bytes > kPauseBytes && event.flow != nullptr) {
+        stream->paused = event.flow;
+        event.flow->Pause();
+      }
+      if (Join(event, stream.get())) return;
+    }
+    Item* const item = NewItem();
+    QueuedEvent& kept = item->event;
+    kept.type = event.type;
+    kept.call_id = event.call_id;
+    kept.version_number = event.version_number;
+    kept.part = event.part;
+    kept.text = event.text;
+    if (event.version != nullptr) {
+      kept.version = std::make_shared<const VersionResult>(*event.version);
+    }
+    kept.result = event.result;
+    item->stream = stream;
+    stream->newest = item;
   }
-  ready_.notify_one();
+  if (!is_delta) Announce();
 }
 
 // The five versions of a post arrive interleaved, so a delta is joined to the newest event of its
 // own version, wherever that waits; the order within a version stays as it was.
-bool EventQueue::Shared::Join(const Event& event) {
-  if (event.type != Event::Type::kDelta) return false;
-  const auto found = newest_.find({event.call_id, event.version_number});
-  if (found == newest_.end()) return false;
-  QueuedEvent& newest = *found->second;
+bool EventQueue::Shared::Join(const Event& event, Stream* stream) {
+  if (stream->newest == nullptr) return false;
+  QueuedEvent& newest = stream->newest->event;
   if (newest.type != Event::Type::kDelta || newest.part != event.part) return false;
   if (newest.text.size() + event.text.size() > kMaxJoinedBytes) return false;
   newest.text += event.text;
   return true;
 }
 
+EventQueue::Shared::Item* EventQueue::Shared::NewItem() {
+  if (spare_.empty()) {
+    waiting_.emplace_back();
+  } else {
+    waiting_.splice(waiting_.end(), spare_, spare_.begin());
+  }
+  return &waiting_.back();
+}
+
+// Once is enough until all is taken: a reader that leaves something wakes the next one.
+void EventQueue::Shared::Announce() {
+  bool notify = false;
+  {
+    MutexLock lock(&mutex_);
+    notify = !readable_ && waiters_ > 0;
+    UpdateDescriptor();
+  }
+  if (notify) ready_.notify_one();
+}
+
 void EventQueue::Shared::Wake() {
   {
     MutexLock lock(&mutex_);
     ++wakes_;
-    UpdateDescriptor();
   }
-  ready_.notify_one();
+  Announce();
 }
 
 std::size_t EventQueue::Shared::Next(std::chrono::milliseconds timeout, std::size_t capacity,
                                      std::vector<QueuedEvent>* out) {
-  out->clear();
-  if (capacity == 0) return 0;
+  if (capacity == 0) {
+    out->clear();
+    return 0;
+  }
   bool more = false;
   {
     MutexLock lock(&mutex_);
+    ++waiters_;
     if (timeout.count() < 0) {
       while (!Ready()) ready_.wait(mutex_);
-    } else {
+    } else if (!Ready()) {
       const auto until = std::chrono::steady_clock::now() +
                          std::min<std::chrono::milliseconds>(timeout, kLongestWait);
       while (!Ready() && ready_.wait_until(mutex_, until) != std::cv_status::timeout) {
       }
     }
+    --waiters_;
     TakeInto(capacity, out);
     if (wakes_ > 0) --wakes_;
     UpdateDescriptor();
-    more = Ready();
+    more = Ready() && waiters_ > 0;
   }
   if (more) ready_.notify_one();
   return out->size();
 }
 
+// Events change places with those that `out` still holds from before, whose memory is used again.
 void EventQueue::Shared::TakeInto(std::size_t capacity, std::vector<QueuedEvent>* out) {
-  while (out->size() < capacity && !events_.empty()) {
-    QueuedEvent& first = events_.front();
-    const auto found = newest_.find({first.call_id, first.version_number});
-    if (found != newest_.end() && found->second == &first) newest_.erase(found);
-    out->push_back(std::move(first));
-    events_.pop_front();
+  std::size_t taken = 0;
+  for (; taken < capacity && !waiting_.empty(); ++taken) {
+    const auto first = waiting_.begin();
+    Stream& stream = *first->stream;
+    if (stream.newest == &*first) stream.newest = nullptr;
+    stream.unread_bytes -= first->event.text.size();
+    if (stream.unread_bytes <= kResumeBytes) Resume(&stream);
+    if (taken == out->size()) out->emplace_back();
+    std::swap((*out)[taken], first->event);
+    Recycle(first);
   }
+  out->resize(taken);
+}
+
+void EventQueue::Shared::Recycle(std::list<Item>::iterator taken) {
+  if (spare_.size() == kMaxSpare || taken->event.text.capacity() > kMaxSpareBytes) {
+    waiting_.erase(taken);
+    return;
+  }
+  taken->event.version.reset();
+  taken->event.result.reset();
+  taken->stream.reset();
+  spare_.splice(spare_.begin(), waiting_, taken);
 }
 
 void EventQueue::Shared::UpdateDescriptor() {
-  if (fd < 0 || readable_ == Ready()) return;
+  if (readable_ == Ready()) return;
   readable_ = !readable_;
+  if (fd < 0) return;
   // Neither call can block or fail: the counter goes from 0 to 1 and back.
   if (readable_) {
     (void)::eventfd_write(fd, 1);
@@ -160,12 +229,35 @@ class EventQueue::QueueObserver final : public Observer {
 
   void OnEvent(const Event& event) override {
     if (!all_events_ && !IsLast(event)) return;
-    if (const std::shared_ptr<Shared> queue = queue_.lock()) queue->Push(event);
+    const std::shared_ptr<Shared> queue = queue_.lock();
+    if (queue == nullptr) return;
+    queue->Push(event, FindStream(event));
+  }
+
+  void OnBurstEnd() override {
+    if (const std::shared_ptr<Shared> queue = queue_.lock()) queue->Announce();
   }
 
  private:
+  using VersionKey = std::pair<std::uint64_t, int>;  // call id, version number
+
+  std::shared_ptr<Shared::Stream> FindStream(const Event& event) {
+    const MutexLock lock(&mutex_);
+    if (IsLast(event)) {  // and so are the post's versions at their end
+      streams_.erase(streams_.lower_bound({event.call_id, 0}),
+                     streams_.lower_bound({event.call_id + 1, 0}));
+      return std::make_shared<Shared::Stream>();
+    }
+    std::shared_ptr<Shared::Stream>& stream = streams_[{event.call_id, event.version_number}];
+    if (stream == nullptr) stream = std::make_shared<Shared::Stream>();
+    return stream;
+  }
+
   const std::weak_ptr<Shared> queue_;
   const bool all_events_;
+
+  Mutex mutex_;
+  std::map<VersionKey, std::shared_ptr<Shared::Stream>> streams_ ABSL_GUARDED_BY(mutex_);
 };
 
 EventQueue::EventQueue() : shared_(std::make_shared<Shared>()) {}

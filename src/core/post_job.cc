@@ -237,15 +237,9 @@ void PostJob::StartVersion(std::size_t index) {
   VersionTask& task = tasks_[index];
   const int version_number = task.request.version_number;
   if (stream_) {
+    task.request.flow = std::make_shared<Flow>();
     task.deltas = std::make_unique<ReplyStream>(
-        [this, version_number](Event::Part part, std::string_view text) {
-          Event delta;
-          delta.type = Event::Type::kDelta;
-          delta.version_number = version_number;
-          delta.part = part;
-          delta.text = text;
-          Emit(delta);
-        });
+        [this, index](Event::Part part, std::string_view text) { EmitDelta(index, part, text); });
   }
   Event started;
   started.type = Event::Type::kVersionStarted;
@@ -525,6 +519,23 @@ void PostJob::Emit(Event event) {
   if (observer_ == nullptr) return;
   event.call_id = call_id_;
   observer_->OnEvent(event);
+}
+
+void PostJob::EmitDelta(std::size_t index, Event::Part part, std::string_view text) {
+  Event delta;
+  delta.type = Event::Type::kDelta;
+  delta.call_id = call_id_;
+  delta.version_number = tasks_[index].request.version_number;
+  delta.part = part;
+  delta.text = text;
+  delta.flow = tasks_[index].request.flow;
+  observer_->OnEvent(delta);
+  if (std::exchange(in_burst_, true)) return;
+  // Runs when the reactor has read what there is to read now.
+  parts_->executor->Post([self = shared_from_this()] {
+    self->in_burst_ = false;
+    if (!self->ended_) self->observer_->OnBurstEnd();
+  });
 }
 
 void PostJob::AddUsage(const Usage& usage, std::optional<double> cost_usd) {

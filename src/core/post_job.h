@@ -113,6 +113,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   LlmRequest MakeRequest(VersionPlan plan, bool stream) const;
   void PushText(std::size_t index, std::string_view text);
   void Emit(Event event);
+  void EmitDelta(std::size_t index, Event::Part part, std::string_view text);
   void AddUsage(const Usage& usage, std::optional<double> cost_usd);
   const KolProfile* profile() const { return profile_.has_value() ? &*profile_ : nullptr; }
 
@@ -129,6 +130,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
 
   DoneCallback done_;
   bool ended_ = false;
+  bool in_burst_ = false;  // OnBurstEnd is due
   CancelSource cancel_;
   TimerId deadline_timer_ = 0;
   TimerId generation_timer_ = 0;

@@ -27,7 +27,7 @@
 namespace postgen {
 namespace {
 
-constexpr std::size_t kEventsPerTurn = 128;
+constexpr std::size_t kEventsPerTurn = 1024;
 constexpr std::size_t kMaxThreadName = 15;
 
 class Descriptor {
@@ -83,7 +83,7 @@ itimerspec ExpiryAt(TimePoint when) {
 
 class EventLoop::Impl {
  public:
-  explicit Impl(const std::string& name);
+  Impl(const std::string& name, Duration tick);
 
   const Status& status() const { return status_; }
   bool InThread() const { return current_ == this; }
@@ -91,12 +91,15 @@ class EventLoop::Impl {
   TimerId RunAt(TimePoint when, Task task);
   void CancelTimer(TimerId timer);
   bool Watch(int fd, std::uint32_t events, FdCallback callback);
+  void Relax(int fd);
   void Unwatch(int fd);
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   struct Watcher {
     FdCallback callback;
+    std::uint32_t events = 0;
+    bool relaxed = false;
     bool retired = false;
   };
   using Timers = std::map<std::pair<TimePoint, TimerId>, Task>;
@@ -108,12 +111,21 @@ class EventLoop::Impl {
   void PollEvents() ABSL_LOCKS_EXCLUDED(mutex_);
   bool MayBlock() ABSL_LOCKS_EXCLUDED(mutex_);
   bool ArmTimer();
-  bool Control(int operation, int fd, std::uint32_t events, Watcher* watcher) const;
+  int Dispatch(const Descriptor& epoll, int timeout_ms);
+  void PollRelaxed();
+  void OpenGate();
+  void CloseGateUntil(TimePoint when);
+  static bool Control(const Descriptor& epoll, int operation, int fd, std::uint32_t events,
+                      Watcher* watcher);
   void Retire(std::unique_ptr<Watcher> watcher);
 
   static thread_local const Impl* current_;  // whose loop this thread runs
 
+  const Duration tick_;
   const Descriptor epoll_{epoll_create1(EPOLL_CLOEXEC)};
+  // Holds the relaxed descriptors. It is watched by epoll_ itself while the gate is open; while it
+  // is closed they wake no one, and gate_timer_ looks at them.
+  const Descriptor relaxed_{epoll_create1(EPOLL_CLOEXEC)};
   const Descriptor wake_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   const Descriptor timer_{timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)};
   Status status_;
@@ -129,6 +141,10 @@ class EventLoop::Impl {
   // Unwatched or replaced, perhaps from inside their own callback or with events of theirs still in
   // the batch that is being handled: they go when it is done.
   std::vector<std::unique_ptr<Watcher>> retired_;
+  std::size_t relaxed_count_ = 0;
+  Watcher gate_;
+  bool gate_open_ = false;
+  TimerId gate_timer_ = 0;
 
   Mutex mutex_;
   std::vector<Task> tasks_ ABSL_GUARDED_BY(mutex_);
@@ -138,7 +154,8 @@ class EventLoop::Impl {
 
 thread_local const EventLoop::Impl* EventLoop::Impl::current_ = nullptr;
 
-EventLoop::Impl::Impl(const std::string& name) {
+EventLoop::Impl::Impl(const std::string& name, Duration tick) : tick_(tick) {
+  gate_.callback = [this](std::uint32_t) { PollRelaxed(); };
   status_ = Start(name);
   if (status_.ok()) return;
   const MutexLock lock(&mutex_);
@@ -151,7 +168,8 @@ Status EventLoop::Impl::Start(const std::string& name) {
                           timer_.Drain();
                           armed_ = TimePoint::max();
                         });
-  if (!watching) {
+  OpenGate();
+  if (!watching || !gate_open_) {
     return Error(Code::kNomem, "no file descriptors left for an event loop: raise the limit");
   }
   const AllSignalsBlocked blocked;
@@ -190,36 +208,76 @@ void EventLoop::Impl::CancelTimer(TimerId timer) {
   timer_by_id_.erase(found);
 }
 
-bool EventLoop::Impl::Control(int operation, int fd, std::uint32_t events, Watcher* watcher) const {
+bool EventLoop::Impl::Control(const Descriptor& epoll, int operation, int fd, std::uint32_t events,
+                              Watcher* watcher) {
   epoll_event event{};
   event.events = events;
   event.data.ptr = watcher;
-  return epoll_ctl(epoll_.get(), operation, fd, &event) == 0;
+  return epoll_ctl(epoll.get(), operation, fd, &event) == 0;
 }
 
 bool EventLoop::Impl::Watch(int fd, std::uint32_t events, FdCallback callback) {
   auto watcher = std::make_unique<Watcher>();
   watcher->callback = std::move(callback);
+  watcher->events = events;
   std::unique_ptr<Watcher>& slot = watchers_[fd];
+  if (slot != nullptr && slot->relaxed) Control(relaxed_, EPOLL_CTL_DEL, fd, 0, nullptr);
   // The kernel has forgotten a descriptor that its owner closed without unwatching: added anew.
-  const bool watching = (slot != nullptr && Control(EPOLL_CTL_MOD, fd, events, watcher.get())) ||
-                        Control(EPOLL_CTL_ADD, fd, events, watcher.get());
+  const bool known = slot != nullptr && !slot->relaxed;
+  const bool watching = (known && Control(epoll_, EPOLL_CTL_MOD, fd, events, watcher.get())) ||
+                        Control(epoll_, EPOLL_CTL_ADD, fd, events, watcher.get());
   Retire(std::exchange(slot, std::move(watcher)));
   return watching;
+}
+
+void EventLoop::Impl::Relax(int fd) {
+  const auto found = watchers_.find(fd);
+  if (found == watchers_.end() || found->second->relaxed) return;
+  Watcher* const watcher = found->second.get();
+  if (!Control(relaxed_, EPOLL_CTL_ADD, fd, watcher->events, watcher)) return;
+  Control(epoll_, EPOLL_CTL_DEL, fd, 0, nullptr);
+  watcher->relaxed = true;
+  ++relaxed_count_;
 }
 
 void EventLoop::Impl::Unwatch(int fd) {
   const auto found = watchers_.find(fd);
   if (found == watchers_.end()) return;
-  Control(EPOLL_CTL_DEL, fd, 0, nullptr);
+  Control(found->second->relaxed ? relaxed_ : epoll_, EPOLL_CTL_DEL, fd, 0, nullptr);
   Retire(std::move(found->second));
   watchers_.erase(found);
 }
 
 void EventLoop::Impl::Retire(std::unique_ptr<Watcher> watcher) {
   if (watcher == nullptr) return;
+  if (watcher->relaxed && --relaxed_count_ < kManyRelaxed) OpenGate();
   watcher->retired = true;
   retired_.push_back(std::move(watcher));
+}
+
+void EventLoop::Impl::OpenGate() {
+  CancelTimer(std::exchange(gate_timer_, 0));
+  if (!gate_open_) gate_open_ = Control(epoll_, EPOLL_CTL_ADD, relaxed_.get(), EPOLLIN, &gate_);
+}
+
+void EventLoop::Impl::CloseGateUntil(TimePoint when) {
+  if (gate_open_) Control(epoll_, EPOLL_CTL_DEL, relaxed_.get(), 0, nullptr);
+  gate_open_ = false;
+  CancelTimer(gate_timer_);
+  gate_timer_ = RunAt(when, [this] {
+    gate_timer_ = 0;
+    PollRelaxed();
+  });
+}
+
+// Handles those of the relaxed descriptors that are ready. With many of them, the next look is a
+// tick later; unless none was ready: then the next one to be so wakes us.
+void EventLoop::Impl::PollRelaxed() {
+  const TimePoint start = std::chrono::steady_clock::now();
+  const int count = Dispatch(relaxed_, 0);
+  if (count <= 0 || relaxed_count_ < kManyRelaxed) return OpenGate();
+  const bool all = static_cast<std::size_t>(count) < kEventsPerTurn;
+  CloseGateUntil(all ? start + tick_ : start);
 }
 
 void EventLoop::Impl::Run() noexcept {
@@ -287,12 +345,12 @@ bool EventLoop::Impl::ArmTimer() {
   return true;
 }
 
-void EventLoop::Impl::PollEvents() {
+// Waits for what `epoll` watches and calls back for what is ready; returns how many that were.
+int EventLoop::Impl::Dispatch(const Descriptor& epoll, int timeout_ms) {
   std::array<epoll_event, kEventsPerTurn> events;
-  const int timeout_ms = ArmTimer() && MayBlock() ? -1 : 0;
   const int count =
-      epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
-  {
+      epoll_wait(epoll.get(), events.data(), static_cast<int>(events.size()), timeout_ms);
+  if (timeout_ms != 0) {
     const MutexLock lock(&mutex_);
     asleep_ = false;
   }
@@ -301,6 +359,12 @@ void EventLoop::Impl::PollEvents() {
     auto* watcher = static_cast<Watcher*>(event.data.ptr);
     if (!watcher->retired) watcher->callback(event.events);
   }
+  return count;
+}
+
+void EventLoop::Impl::PollEvents() {
+  const bool may_block = ArmTimer() && MayBlock();
+  Dispatch(epoll_, may_block ? -1 : 0);
   std::vector<std::unique_ptr<Watcher>> gone;  // their destructors may retire more
   gone.swap(retired_);
 }
@@ -315,7 +379,8 @@ void EventLoop::Impl::Stop() {
   thread_.join();
 }
 
-EventLoop::EventLoop(const std::string& name) : impl_(std::make_unique<Impl>(name)) {}
+EventLoop::EventLoop(const std::string& name, Duration tick)
+    : impl_(std::make_unique<Impl>(name, tick)) {}
 EventLoop::~EventLoop() { Stop(); }
 const Status& EventLoop::status() const { return impl_->status(); }
 TimePoint EventLoop::Now() const { return std::chrono::steady_clock::now(); }
@@ -326,6 +391,7 @@ void EventLoop::CancelTimer(TimerId timer) { impl_->CancelTimer(timer); }
 void EventLoop::Watch(int fd, std::uint32_t events, FdCallback callback) {
   impl_->Watch(fd, events, std::move(callback));
 }
+void EventLoop::Relax(int fd) { impl_->Relax(fd); }
 void EventLoop::Unwatch(int fd) { impl_->Unwatch(fd); }
 void EventLoop::Stop() { impl_->Stop(); }
 

@@ -3,6 +3,8 @@
 #ifndef POSTGEN_SRC_RUNTIME_EVENT_LOOP_H_
 #define POSTGEN_SRC_RUNTIME_EVENT_LOOP_H_
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,8 +22,13 @@ class EventLoop final : public Executor {
   // `events`: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP as epoll reported them.
   using FdCallback = std::function<void(std::uint32_t events)>;
 
+  // How many relaxed descriptors make short ticks worth their delay, and how long one is. Measured:
+  // docs/architecture.md, "Short ticks".
+  static constexpr std::size_t kManyRelaxed = 16;
+  static constexpr std::chrono::milliseconds kTick{10};
+
   // Starts the thread, named `name` (at most 15 characters), with all signals blocked.
-  explicit EventLoop(const std::string& name);
+  explicit EventLoop(const std::string& name, Duration tick = kTick);
   // Stop(), unless already stopped.
   ~EventLoop() override;
 
@@ -40,6 +47,10 @@ class EventLoop final : public Executor {
   // caller's, who unwatches it before closing it. A descriptor that the kernel cannot watch (no
   // memory, a plain file) is never ready.
   void Watch(int fd, std::uint32_t events, FdCallback callback);
+  // `fd` is watched, and its events may wait: while at least kManyRelaxed descriptors are relaxed,
+  // those of them that became ready are handled together, once a tick, instead of with a wake-up
+  // each. Until the next Watch() for it. Nothing else waits for a tick. REQUIRES: as Watch().
+  void Relax(int fd);
   // No callback for `fd` after this, not even for events already reported; no-op for one that is
   // not watched. REQUIRES: InThread(), or after Stop().
   void Unwatch(int fd);

@@ -44,6 +44,10 @@ constexpr long kKeepAliveSeconds = 30;
 // Without a cap, libcurl opens a connection for every stream beyond the first one's limit.
 constexpr std::int64_t kStreamsPerConnection = 32;
 
+// A reply whose body takes this many reads is a stream: its socket is one of many that are read as
+// they come. Until then nothing of a reply waits for the others.
+constexpr int kPiecesOfStream = 2;
+
 // Easy handles kept for reuse, about 6 KB each.
 constexpr std::size_t kIdleHandles = 64;
 
@@ -236,6 +240,8 @@ class CurlTransport final : public HttpTransport {
     ReplyHead head;
     std::size_t body_bytes = 0;
     std::size_t drained_bytes = 0;
+    std::uint64_t last_read = 0;  // the number of the read that brought the newest piece
+    int pieces = 0;               // reads that brought some of the body, up to kPiecesOfStream
     std::optional<Error> failure;  // why we broke it off
     TimerId timer = 0;
   };
@@ -258,6 +264,8 @@ class CurlTransport final : public HttpTransport {
   void Start(Transfer* transfer);
   Status TryStart(Transfer* transfer);
   void Drive(curl_socket_t fd, int ready);
+  void CountPiece(Transfer* transfer);
+  void ArmCurlTimer();
   void End(Transfer* transfer, CURLcode result);
   HttpEnd Describe(const Transfer& transfer, CURLcode result) const;
   void Remove(TransferId id);
@@ -271,7 +279,11 @@ class CurlTransport final : public HttpTransport {
   const Slist headers_;
   EventLoop* const loop_;
 
+  TimePoint curl_due_ = TimePoint::max();  // when libcurl wants to be called
+  TimePoint curl_timer_due_;
   TimerId curl_timer_ = 0;
+  std::uint64_t reads_ = 0;  // calls of libcurl for a socket
+  bool is_stream_ = false;   // the present one brought a piece of a stream
   int open_sockets_ = 0;
   bool in_curl_ = false;            // handles must not be removed or added now
   bool multiplexed_ = false;        // the newest connection speaks HTTP/2
@@ -523,9 +535,12 @@ Status CurlTransport::TryStart(Transfer* transfer) {
 // Lets libcurl do what it can do now, then what handlers asked for meanwhile and could not have.
 void CurlTransport::Drive(curl_socket_t fd, int ready) {
   int running = 0;
+  ++reads_;
+  is_stream_ = false;
   in_curl_ = true;
   curl_multi_socket_action(multi_.get(), fd, ready, &running);
   in_curl_ = false;
+  if (is_stream_ && fd != CURL_SOCKET_TIMEOUT) loop_->Relax(fd);
 
   for (const TransferId id : doomed_) Remove(id);
   doomed_.clear();
@@ -539,6 +554,12 @@ void CurlTransport::Drive(curl_socket_t fd, int ready) {
     End(transfer, message->data.result);
   }
   StartWaiting();
+}
+
+void CurlTransport::CountPiece(Transfer* transfer) {
+  if (transfer->pieces == kPiecesOfStream || transfer->last_read == reads_) return;
+  transfer->last_read = reads_;
+  is_stream_ = ++transfer->pieces == kPiecesOfStream;
 }
 
 // The last step of a transfer that was not cancelled; its handler may start and cancel others.
@@ -633,7 +654,7 @@ void CurlTransport::LimitConnections() {
   curl_multi_setopt(multi_.get(), CURLMOPT_MAX_HOST_CONNECTIONS, static_cast<long>(limit));
 }
 
-int CurlTransport::OnSocket(CURL* /*easy*/, curl_socket_t fd, int what, void* self,
+int CurlTransport::OnSocket(CURL* easy, curl_socket_t fd, int what, void* self,
                             void* /*socket_data*/) {
   auto* transport = static_cast<CurlTransport*>(self);
   std::uint32_t events = 0;
@@ -643,6 +664,9 @@ int CurlTransport::OnSocket(CURL* /*easy*/, curl_socket_t fd, int what, void* se
     transport->loop_->Unwatch(fd);
     return 0;
   }
+  Transfer* transfer = nullptr;
+  curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+  if (transfer != nullptr) transfer->pieces = 0;  // watched anew, it is no longer relaxed
   transport->loop_->Watch(fd, events, [transport, fd](std::uint32_t reported) {
     int ready = 0;
     if ((reported & EPOLLIN) != 0) ready |= CURL_CSELECT_IN;
@@ -655,16 +679,26 @@ int CurlTransport::OnSocket(CURL* /*easy*/, curl_socket_t fd, int what, void* se
 
 int CurlTransport::OnTimer(CURLM* /*multi*/, long timeout_ms, void* self) {
   auto* transport = static_cast<CurlTransport*>(self);
-  EventLoop* loop = transport->loop_;
-  loop->CancelTimer(std::exchange(transport->curl_timer_, 0));
-  if (timeout_ms < 0) return 0;
-  // Not at once even for 0: libcurl must not be entered from its own callback.
-  transport->curl_timer_ =
-      loop->RunAt(loop->Now() + std::chrono::milliseconds(timeout_ms), [transport] {
-        transport->curl_timer_ = 0;
-        transport->Drive(CURL_SOCKET_TIMEOUT, 0);
-      });
+  transport->curl_due_ =
+      timeout_ms < 0 ? TimePoint::max()
+                     : transport->loop_->Now() + std::chrono::milliseconds(timeout_ms);
+  transport->ArmCurlTimer();
   return 0;
+}
+
+// libcurl moves its timer with nearly every read. Ours is moved only when something is due earlier;
+// when it comes too early it looks again.
+void CurlTransport::ArmCurlTimer() {
+  if (curl_due_ == TimePoint::max() || (curl_timer_ != 0 && curl_timer_due_ <= curl_due_)) return;
+  loop_->CancelTimer(curl_timer_);
+  curl_timer_due_ = curl_due_;
+  // Not at once even for 0: libcurl must not be entered from its own callback.
+  curl_timer_ = loop_->RunAt(curl_due_, [this] {
+    curl_timer_ = 0;
+    if (loop_->Now() < curl_due_) return ArmCurlTimer();
+    curl_due_ = TimePoint::max();
+    Drive(CURL_SOCKET_TIMEOUT, 0);
+  });
 }
 
 // libcurl's own socket() is not close-on-exec.
@@ -733,6 +767,7 @@ std::size_t CurlTransport::OnBody(char* data, std::size_t /*one*/, std::size_t s
                 "llm.max_reply_bytes");
       return CURL_WRITEFUNC_ERROR;
     }
+    transfer->owner->CountPiece(transfer);
     transfer->handler->OnBody({data, size});
   } else {
     transfer->drained_bytes += size;
