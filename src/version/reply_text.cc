@@ -251,23 +251,36 @@ void ReplyStream::End() {
 }
 
 bool ReplyStream::Step(bool ended) {
-  const std::string_view rest = std::string_view(reply_).substr(at_);
-  if (rest.empty()) return false;
-  const std::size_t line_end = rest.find('\n');
-  const bool complete = ended || line_end != std::string_view::npos;
-  const std::string_view line = rest.substr(0, line_end);
+  if (state_ == State::kDone || state_ == State::kHeld || at_ == reply_.size()) return false;
+  const std::size_t line_end = reply_.find('\n', std::max(at_, searched_));
+  searched_ = std::min(line_end, reply_.size());
+  const bool complete = ended || line_end != std::string::npos;
+  const std::string_view line = std::string_view(reply_).substr(at_, searched_ - at_);
   switch (state_) {
     case State::kStart: return ReadTitle(line, complete);
     case State::kBetween: return ReadBetween(line, complete);
     case State::kContent: return ReadContent(line, complete);
     case State::kDone:
-    case State::kHeld: return false;
+    case State::kHeld: break;
   }
   return false;
 }
 
+// As MatchLabel for the line at at_. A line that grows byte by byte is not read from its start each
+// time: once it has told, it stays so, and while it may still be a label it is looked at again when
+// it has grown in proportion.
+LabelMatch ReplyStream::Match(std::string_view line, bool complete) {
+  if (complete) return MatchLabel(line, complete);
+  if (matched_at_ == at_ && line.size() < look_again_) return matched_;
+  matched_ = MatchLabel(line, complete);
+  matched_at_ = at_;
+  look_again_ =
+      matched_.kind == Kind::kMaybe ? line.size() + line.size() / 8 + 1 : std::string::npos;
+  return matched_;
+}
+
 bool ReplyStream::ReadTitle(std::string_view line, bool complete) {
-  const LabelMatch label = MatchLabel(line, complete);
+  const LabelMatch label = Match(line, complete);
   if (label.kind == Kind::kContent) return Hold();
   if (!complete) return false;
   if (label.kind == Kind::kTitle) {
@@ -285,7 +298,7 @@ bool ReplyStream::ReadTitle(std::string_view line, bool complete) {
 }
 
 bool ReplyStream::ReadBetween(std::string_view line, bool complete) {
-  const LabelMatch label = MatchLabel(line, complete);
+  const LabelMatch label = Match(line, complete);
   if (label.kind == Kind::kMaybe || (label.kind == Kind::kNone && !complete)) return false;
   if (label.open_bracket) return Hold();
   if (label.kind == Kind::kContent) state_ = State::kContent;
@@ -295,7 +308,7 @@ bool ReplyStream::ReadBetween(std::string_view line, bool complete) {
 
 bool ReplyStream::ReadContent(std::string_view line, bool complete) {
   if (at_line_start_) {
-    const LabelMatch label = MatchLabel(line, complete);
+    const LabelMatch label = Match(line, complete);
     if (label.kind == Kind::kMaybe) return false;
     if (label.kind == Kind::kTitle) state_ = body_.empty() ? State::kBetween : State::kDone;
     at_ += label.value;

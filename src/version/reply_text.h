@@ -15,6 +15,7 @@
 
 #include "postgen/observer.h"
 #include "version/body_cleaner.h"
+#include "version/reply_label.h"
 #include "version/text_normalizer.h"
 
 namespace postgen {
@@ -54,6 +55,7 @@ class ReplyStream {
 
   // Each deals with what comes next; false: more of the reply is needed, or nothing is left to do.
   bool Step(bool ended);
+  LabelMatch Match(std::string_view line, bool complete);
   bool ReadTitle(std::string_view line, bool complete);
   bool ReadBetween(std::string_view line, bool complete);
   bool ReadContent(std::string_view line, bool complete);
@@ -64,8 +66,13 @@ class ReplyStream {
   TextNormalizer normalizer_;
   BodyCleaner body_;
   State state_ = State::kStart;
-  std::string reply_;          // all of it, normalised
-  std::size_t at_ = 0;         // what of reply_ has been dealt with
+  std::string reply_;         // all of it, normalised
+  std::size_t at_ = 0;        // what of reply_ has been dealt with
+  std::size_t searched_ = 0;  // there is no line end between at_ and here
+  // What the line at matched_at_ was seen to be, and how long it must be to look at it again.
+  LabelMatch matched_;
+  std::size_t matched_at_ = std::string::npos;
+  std::size_t look_again_ = 0;
   bool at_line_start_ = true;  // in kContent
   bool title_sent_ = false;
   bool content_sent_ = false;

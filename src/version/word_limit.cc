@@ -1,10 +1,6 @@
 #include "version/word_limit.h"
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
-#include <optional>
-#include <vector>
 
 #include "text/utf8.h"
 
@@ -23,47 +19,36 @@ bool IsOneOf(char32_t c, std::u32string_view set) {
   return set.find(c) != std::u32string_view::npos;
 }
 
-// Where a text may end: after a sentence and the marks and brackets that close it, outside of
-// brackets.
-struct SentenceEnd {
-  std::size_t bytes = 0;
-  std::int64_t words = 0;  // code points up to here, trailing line ends not counted
-  bool question = false;
-};
+}  // namespace
 
-std::vector<SentenceEnd> FindSentenceEnds(std::string_view text) {
-  std::vector<SentenceEnd> ends;
-  SentenceEnd here;
-  int depth = 0;
-  bool ended = false;  // the last character was a sentence's end or closed one
-  const auto finish = [&] {
-    if (ended && depth <= 0 && here.words > 0) ends.push_back(here);
-  };
-  std::int64_t words = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const char32_t c = NextCodePoint(text, &at);
-    ++words;
-    const bool is_end = IsOneOf(c, kSentenceEnds);
-    const bool is_closer = IsOneOf(c, kClosers);
-    if (!is_end && !(is_closer && ended)) {
-      finish();
-      ended = false;
-    }
-    if (IsOneOf(c, kOpeners)) ++depth;
-    if (is_closer) --depth;
-    if (c == U'\n') {
-      depth = 0;  // a bracket that was forgotten does not reach over lines
-    } else {
-      const bool question = IsOneOf(c, kQuestionMarks) || (ended && is_closer && here.question);
-      here = {at, words, question};
-    }
-    ended = ended || is_end;
+bool MustEndInQuestion(std::string_view posting_type) { return posting_type == "interaction"; }
+
+std::optional<SentenceEnd> SentenceScanner::Push(char32_t c, std::size_t bytes) {
+  const bool is_end = IsOneOf(c, kSentenceEnds);
+  const bool is_closer = IsOneOf(c, kClosers);
+  std::optional<SentenceEnd> before;
+  if (!is_end && !(is_closer && ended_)) {
+    before = End();
+    ended_ = false;
   }
-  finish();
-  return ends;
+  bytes_ += bytes;
+  ++words_;
+  if (IsOneOf(c, kOpeners)) ++depth_;
+  if (is_closer) --depth_;
+  if (c == U'\n') {
+    depth_ = 0;  // a bracket that was forgotten does not reach over lines
+  } else {
+    const bool question = IsOneOf(c, kQuestionMarks) || (ended_ && is_closer && here_.question);
+    here_ = {bytes_, words_, question};
+  }
+  ended_ = ended_ || is_end;
+  return before;
 }
 
-}  // namespace
+std::optional<SentenceEnd> SentenceScanner::End() const {
+  if (!ended_ || depth_ > 0 || here_.words == 0) return std::nullopt;
+  return here_;
+}
 
 LimitedText HoldWordLimit(std::string_view content, std::int64_t max_words,
                           std::string_view posting_type) {
@@ -73,11 +58,18 @@ LimitedText HoldWordLimit(std::string_view content, std::int64_t max_words,
   text.within_limit = text.words <= max_words;
   if (text.within_limit) return text;
 
-  const bool needs_question = posting_type == "interaction";
+  const bool needs_question = MustEndInQuestion(posting_type);
   std::optional<SentenceEnd> best;
-  for (const SentenceEnd& end : FindSentenceEnds(content)) {
-    if (end.words <= max_words && (end.question || !needs_question)) best = end;
+  const auto consider = [&](const std::optional<SentenceEnd>& end) {
+    if (end && end->words <= max_words && (end->question || !needs_question)) best = end;
+  };
+  SentenceScanner scanner;
+  for (std::size_t at = 0; at < content.size();) {
+    const std::size_t begin = at;
+    const char32_t c = NextCodePoint(content, &at);
+    consider(scanner.Push(c, at - begin));
   }
+  consider(scanner.End());
   if (!best || static_cast<double>(best->words) < kMinKept * static_cast<double>(max_words)) {
     return text;
   }

@@ -207,5 +207,24 @@ TEST_CASE("Whatever the reply: valid UTF-8, no label, a short title, and the str
   }
 }
 
+// Reading a growing line from its start for each byte would take minutes here.
+TEST_CASE("a line without end, byte by byte, takes linear time") {
+  for (const std::string_view unit : {"量", "-", "標題（"}) {
+    CAPTURE(std::string(unit));
+    for (const std::string_view before :
+         {"", "標題：一\n", "標題：一\n內容：", "標題：一\n內容：甲\n"}) {
+      Collector collector;
+      ReplyStream stream(collector.sink());
+      std::string reply(before);
+      while (reply.size() < (std::size_t{1} << 19U)) reply += unit;
+      for (std::size_t at = 0; at < reply.size(); ++at) {
+        stream.Push(std::string_view(reply).substr(at, 1));
+      }
+      stream.End();
+      CHECK(collector.text().content.size() <= reply.size());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace postgen
