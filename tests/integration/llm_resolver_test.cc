@@ -1,0 +1,160 @@
+// Names that do not resolve, or not in time. This program's getaddrinfo takes the C library's
+// place, for libcurl too.
+#include <dlfcn.h>
+#include <netdb.h>
+#include <poll.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include <doctest/doctest.h>
+
+#include "integration/llm_harness.h"
+#include "postgen/generator.h"
+
+namespace postgen::testing {
+namespace {
+
+Gate* NewGate() { return new Gate; }  // resolver threads may outlive everything else
+
+Gate* const resolver_answers = NewGate();
+std::atomic<int> hanging = 0;
+std::atomic<int> not_found = 0;
+
+using Resolve = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
+
+}  // namespace
+}  // namespace postgen::testing
+
+extern "C" __attribute__((visibility("default"))) int getaddrinfo(const char* node,
+                                                                  const char* service,
+                                                                  const addrinfo* hints,
+                                                                  addrinfo** result) {
+  using namespace postgen::testing;
+  static const auto libc = reinterpret_cast<Resolve>(dlsym(RTLD_NEXT, "getaddrinfo"));
+  const std::string_view name = node == nullptr ? "" : node;
+  if (name == "hangs.test") {
+    ++hanging;
+    pollfd answers{resolver_answers->fd(), POLLIN, 0};
+    while (poll(&answers, 1, -1) < 0) {
+    }
+    return EAI_NONAME;
+  }
+  if (name == "nowhere.test") {
+    ++not_found;
+    return EAI_NONAME;
+  }
+  if (name == "two.test") {  // its first address is dead
+    const int first = libc("127.0.0.2", service, hints, result);
+    if (first != 0) return first;
+    addrinfo* last = *result;
+    while (last->ai_next != nullptr) last = last->ai_next;
+    return libc("127.0.0.1", service, hints, &last->ai_next);
+  }
+  return libc(node, service, hints, result);
+}
+
+namespace postgen::testing {
+namespace {
+
+LlmOptions Insecure() {
+  LlmOptions options;
+  options.allow_insecure_http = true;
+  return options;
+}
+
+void WaitUntilHanging(int calls) {
+  while (hanging < calls) std::this_thread::yield();
+}
+
+TEST_CASE("a name that does not exist is asked for twice") {
+  LlmTestClient client("http://nowhere.test/v1", Insecure());
+  const LlmReply reply = client.Start(/*stream=*/true)->Wait();
+  CHECK(CodeName(CodeOf(reply)) == CodeName(Code::kDns));
+  CHECK(reply.attempts == 2);
+  CHECK(not_found == 2);
+  CHECK(reply.error->message.find("nowhere.test") != std::string::npos);
+}
+
+TEST_CASE("a host with one dead address of two") {
+  RawServer server(AlwaysSend(WholeReply()));
+  LlmOptions options = Insecure();
+  options.max_attempts = 1;
+  LlmTestClient client("http://two.test:" + std::to_string(server.port()) + "/v1", options);
+  CHECK(client.Start(/*stream=*/false)->Wait().ok());
+}
+
+TEST_CASE("a resolver that hangs: its own call alone is late, and hears its cancellation") {
+  RawServer server(AlwaysSend(WholeReply()));
+  const int before = hanging;
+  EventLoop loop("test-reactor");  // one loop for both
+  const auto client_of = [&loop](const std::string& url, std::int64_t connect_timeout_ms) {
+    LlmOptions options = Insecure();
+    options.base_url = url;
+    options.api_key = kKey;
+    options.max_attempts = 1;
+    options.connect_timeout_ms = connect_timeout_ms;
+    Result<std::unique_ptr<LlmClient>> client = NewOpenAiClient(options, &loop);
+    REQUIRE(client.ok());
+    return *std::move(client);
+  };
+  const auto start = [](LlmClient* client, CancelToken cancel) {
+    auto heard = std::make_shared<Heard>();
+    LlmRequest request;
+    request.model = "m";
+    request.messages = {{Role::kUser, "x"}};
+    client->Complete(std::move(request), std::move(cancel), {nullptr, [heard](LlmReply reply) {
+                                                               heard->reply = std::move(reply);
+                                                               heard->done.Notify();
+                                                             }});
+    return heard;
+  };
+  const auto patient = client_of("http://hangs.test/v1", 60'000);
+  const auto impatient = client_of("http://hangs.test/v1", 50);
+  const auto other = client_of(server.Url("/v1"), 60'000);
+
+  CancelSource source;
+  const auto cancelled = start(patient.get(), source.get_token());
+  WaitUntilHanging(before + 1);
+  CHECK(start(other.get(), {})->Wait().ok());
+  CHECK(CodeName(CodeOf(start(impatient.get(), {})->Wait())) == CodeName(Code::kTimeoutConnect));
+  source.request_stop();
+  CHECK(CodeName(CodeOf(cancelled->Wait())) == CodeName(Code::kCancelled));
+  loop.Stop();
+}
+
+TEST_CASE("a resolver that hangs holds up neither a deadline nor the end of a generator") {
+  const int before = hanging;
+  Options options;
+  options.llm.base_url = "http://hangs.test/v1";
+  options.llm.api_key = kKey;
+  options.llm.allow_insecure_http = true;
+  options.llm.connect_timeout_ms = 60'000;
+  options.cache.url = "none:";
+  auto generator = PostGenerator::Create(options);
+  REQUIRE(generator.ok());
+  PostRequest request;
+  request.stock_code = "2330";
+  request.kol_serial = 208;
+  request.versions = 1;
+  request.deadline_ms = 200;
+  const Result<PostResult> late = (*generator)->Generate(request);
+  REQUIRE(!late.ok());
+  CHECK(CodeName(late.error().code) == CodeName(Code::kDeadline));
+
+  request.deadline_ms = 600'000;
+  const std::shared_ptr<Call> call = (*generator)->Start(request, nullptr, /*stream=*/false);
+  WaitUntilHanging(before + 2);
+  generator->reset();  // returns, though the resolver has not
+  const std::shared_ptr<const PostResult> ended = call->Wait();
+  REQUIRE(ended != nullptr);
+  CHECK(!ended->ok());
+}
+
+}  // namespace
+}  // namespace postgen::testing
