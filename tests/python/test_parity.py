@@ -28,7 +28,7 @@ def flags_of(command: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z0-9][\w-]*", done.stdout))
 
 
-@pytest.mark.parametrize("command", ["generate", "batch", "doctor", "migrate"])
+@pytest.mark.parametrize("command", ["generate", "batch", "doctor", "migrate", "probe"])
 def test_every_option_is_a_flag(command: str) -> None:
     expected = {
         "--" + option["name"].replace(".", "-").replace("_", "-") for option in SCHEMA["options"]
