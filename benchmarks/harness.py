@@ -96,6 +96,7 @@ def emulator(*flags: str) -> Iterator[Emulator]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=_raise_descriptor_limit,
     )
     with process:
         assert process.stdout is not None

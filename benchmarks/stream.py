@@ -6,6 +6,7 @@ full     500 streams of 300 tokens at 80 tokens/s, a token a chunk: CPU of a tok
 small    the clients that do not keep up with 500, each at the number it keeps up with (halved until
          its median stream is within 5 % of the ideal), and postgen at the same numbers
 wide     2,000 such streams, four tokens a chunk
+reach    more and more of them, sixteen tokens a chunk, until it ends
 deltas   how many deltas a second come out of postgen's `astream`, when nothing paces them
 
 All clients run in turn against one emulator, whose CPU is counted apart. With --json the figures
@@ -15,6 +16,7 @@ come as one document.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +43,10 @@ FULL = 500
 FULL_PACE = Pace(ttft_ms=400, tokens_per_s=80)
 WIDE = 2000
 WIDE_PACE = Pace(ttft_ms=400, tokens_per_s=80, tokens_per_chunk=4)
+
+REACH = (2000, 4000, 6000, 8000)
+REACH_PACE = Pace(ttft_ms=400, tokens_per_s=80, tokens_per_chunk=16)
+REACH_KEEPS_UP = 1.1
 
 FLOORS = ("epoll", "libcurl")
 POSTGEN = ("postgen", "postgen-python")
@@ -81,6 +87,7 @@ def measure(rounds: int) -> Figures:
             rounds,
             lambda d: run(d, server, flags(WIDE), WIDE_PACE),
         )
+    reach = measure_reach()
     deltas = measure_deltas(rounds)
     return {
         "benchmark": "stream",
@@ -130,6 +137,21 @@ def measure(rounds: int) -> Figures:
                 ],
                 "base": "libcurl",
                 "rows": wide,
+            },
+            {
+                "title": "More streams, sixteen tokens a chunk (one run each)",
+                "key": "reach",
+                "columns": [
+                    "streams",
+                    "cpu_us_per_token",
+                    "time_over_ideal",
+                    "kb_per_call",
+                    "cores",
+                    "emulator_cores",
+                    "failures",
+                ],
+                "rows": reach,
+                "notes": [end_of(reach)],
             },
         ],
         "deltas": deltas,
@@ -199,6 +221,31 @@ def measure_small(rounds: int, at: Callable[[int, Driver], Figures]) -> dict[str
             rows[name if name == key else f"{name}@{key}"] = row | {"streams": streams}
         rows[key]["note"] = note
     return rows
+
+
+def measure_reach() -> dict[str, Figures]:
+    rows = {}
+    with emulator(*REACH_PACE.emulator_flags()) as server:
+        for streams in REACH:
+            progress(f"{streams} streams")
+            more = ("--spread-ms", str(2 * SPREAD_MS))
+            row = run(DRIVERS["postgen"], server, flags(streams, *more), REACH_PACE)
+            rows[f"postgen@{streams}"] = row | {"streams": streams}
+            if row["time_over_ideal"] > REACH_KEEPS_UP:
+                break
+    return rows
+
+
+def end_of(reach: dict[str, Figures]) -> str:
+    """Where one reactor ends, and what ends it."""
+    last = list(reach.values())[-1]
+    use = (
+        f"the client uses {last['cores']:.2f} cores and the emulator {last['emulator_cores']:.2f} "
+        f"of {os.cpu_count()}"
+    )
+    if last["time_over_ideal"] <= REACH_KEEPS_UP:
+        return f"Still within 10 % of the ideal with {last['streams']}, where {use}."
+    return f"It ends before {last['streams']} streams, where {use}."
 
 
 def measure_deltas(rounds: int) -> Figures:

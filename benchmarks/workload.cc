@@ -1,7 +1,6 @@
 #include "workload.h"
 
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -28,13 +27,17 @@ double Milliseconds(Clock::duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
-// Resident pages now; ru_maxrss is their peak.
-long ResidentKb() {
-  std::ifstream statm("/proc/self/statm");
-  long size = 0;
-  long resident = 0;
-  statm >> size >> resident;
-  return resident * (sysconf(_SC_PAGESIZE) / 1024);
+// "VmRSS:" is the resident memory now, "VmHWM:" its peak. Not ru_maxrss, which remembers the
+// process that started this one.
+long MemoryKb(std::string_view line) {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    if (word != line) continue;
+    long kb = 0;
+    status >> kb;
+    return kb;
+  }
+  return 0;
 }
 
 double Quantile(std::vector<float>& values, double share) {
@@ -106,7 +109,7 @@ std::string Workload::RequestBody(int tokens) const {
 }
 
 Recorder::Recorder(const Workload& workload)
-    : workload_(workload), rss_before_kb_(ResidentKb()), start_(Clock::now()) {}
+    : workload_(workload), rss_before_kb_(MemoryKb("VmRSS:")), start_(Clock::now()) {}
 
 TimePoint Recorder::Begin() {
   deltas = 0;
@@ -134,8 +137,7 @@ void Recorder::CallEnded(TimePoint call_start, TimePoint now, bool ok) {
 void Recorder::Print(std::string_view driver, std::string_view version) {
   const double wall_s = Milliseconds(Clock::now() - start_) / 1000;
   const Cpu cpu = CpuOfProcess();
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
+  const long rss_peak_kb = MemoryKb("VmHWM:");
   std::printf(R"({"driver": "%.*s", "version": "%.*s", "calls": %zu, "failures": %d, )",
               static_cast<int>(driver.size()), driver.data(), static_cast<int>(version.size()),
               version.data(), call_ms_.size(), failures_);
@@ -143,9 +145,9 @@ void Recorder::Print(std::string_view driver, std::string_view version) {
               cpu.user_s - cpu_before_.user_s, cpu.system_s - cpu_before_.system_s);
   std::printf(R"("deltas": %lld, "bytes": %lld, "rss_before_kb": %ld, "rss_peak_kb": %ld, )",
               static_cast<long long>(deltas), static_cast<long long>(bytes), rss_before_kb_,
-              usage.ru_maxrss);
+              rss_peak_kb);
   std::printf(R"("kb_per_call": %.3f)",
-              static_cast<double>(usage.ru_maxrss - rss_before_kb_) / workload_.concurrency);
+              static_cast<double>(rss_peak_kb - rss_before_kb_) / workload_.concurrency);
   PrintQuantiles("call_ms", call_ms_);
   if (workload_.lateness) PrintQuantiles("late_ms", late_ms_);
   std::puts("}");

@@ -23,7 +23,10 @@ const { values } = parseArgs({
 });
 const concurrency = Number(values.concurrency);
 
-const rssBeforeKb = Math.round(process.memoryUsage.rss() / 1024);
+// Not maxRSS, which remembers the process that started this one.
+const memoryKb = (line) =>
+  Number(readFileSync("/proc/self/status", "utf8").match(new RegExp(`${line}:\\s+(\\d+)`))[1]);
+const rssBeforeKb = memoryKb("VmRSS");
 const client = new OpenAI({ baseURL: values.url, apiKey: "bench", maxRetries: 0 });
 const messages = [{ role: "user", content: values.prompt }];
 let deltas = 0;
@@ -90,7 +93,7 @@ const cpu = process.cpuUsage(cpuBefore);
 callMs.sort((a, b) => a - b);
 const quantile = (share) => callMs[Math.floor(share * (callMs.length - 1))];
 const manifest = `${process.cwd()}/node_modules/openai/package.json`;
-const rssPeakKb = process.resourceUsage().maxRSS;
+const rssPeakKb = memoryKb("VmHWM");
 console.log(
   JSON.stringify({
     driver: "openai for Node",

@@ -12,8 +12,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-_PAGE_KB = resource.getpagesize() // 1024
-
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
@@ -34,7 +32,7 @@ class Recorder:
 
     def __init__(self, workload: argparse.Namespace) -> None:
         self._workload = workload
-        self._rss_before_kb = _resident_kb()
+        self._rss_before_kb = _memory_kb("VmRSS")
         self.begin()
 
     def begin(self) -> float:
@@ -54,7 +52,7 @@ class Recorder:
     def report(self, driver: str, version: str) -> None:
         wall = time.perf_counter() - self._start
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        rss_kb = usage.ru_maxrss - self._rss_before_kb
+        rss_peak_kb = _memory_kb("VmHWM")
         document = {
             "driver": driver,
             "version": version,
@@ -65,8 +63,8 @@ class Recorder:
             "cpu_system_s": usage.ru_stime - self._cpu_before[1],
             "deltas": self.deltas,
             "rss_before_kb": self._rss_before_kb,
-            "rss_peak_kb": usage.ru_maxrss,
-            "kb_per_call": rss_kb / self._workload.concurrency,
+            "rss_peak_kb": rss_peak_kb,
+            "kb_per_call": (rss_peak_kb - self._rss_before_kb) / self._workload.concurrency,
             "call_ms": _quantiles(self._call_ms),
         }
         print(json.dumps(document), flush=True)
@@ -103,8 +101,10 @@ async def drive(workload: argparse.Namespace, recorder: Recorder, call: Call) ->
     await keep_busy(workload.calls, workload.max_tokens, start, workload.spread_ms / 1e3)
 
 
-def _resident_kb() -> int:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * _PAGE_KB
+def _memory_kb(line: str) -> int:
+    """Not ru_maxrss, which remembers the process that started this one."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.split(f"{line}:")[1].split()[0])
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float]:
