@@ -107,6 +107,22 @@ void Attempt::OnText(std::string_view text) {
   owner_->OnAttemptText(this, text);
 }
 
+void Attempt::Pause() {
+  if (transfer_ == 0 || paused_at_) return;
+  paused_at_ = context_->executor->Now();
+  context_->transport->SetPaused(transfer_, true);
+}
+
+void Attempt::Resume() {
+  if (transfer_ == 0 || !paused_at_) return;
+  const TimePoint now = context_->executor->Now();
+  due_ += now - *paused_at_;
+  silence_due_ = now + context_->rules.idle_timeout;
+  paused_at_.reset();
+  ArmTimer();
+  context_->transport->SetPaused(transfer_, false);  // what it held back may be the end
+}
+
 void Attempt::ReadErrorBody(std::string_view bytes) {
   const std::size_t room = kMaxErrorBody - error_body_.size();
   error_body_.append(bytes.substr(0, room));
@@ -182,6 +198,7 @@ bool Attempt::EndEarly() {
 // --- Limits -------------------------------------------------------------------------------------
 
 TimePoint Attempt::NextDue() const {
+  if (paused_at_) return TimePoint::max();
   const TimePoint due = std::min(due_, silence_due_);
   return due < deadline_ ? due : TimePoint::max();
 }

@@ -64,6 +64,11 @@ class Attempt final : public HttpHandler {
   // called, and it may be gone). False: the attempt is cancelled.
   bool EndEarly();
 
+  // Holds the stream back, or lets it go on. Meanwhile the silence is ours and no limit counts.
+  // No-ops where there is nothing to do.
+  void Pause();
+  void Resume();
+
   // Ends it at once and silently. No-op once ended.
   void Cancel();
 
@@ -110,6 +115,7 @@ class Attempt final : public HttpHandler {
   TimePoint deadline_;
   TimePoint due_;                             // llm.attempt_timeout_ms
   TimePoint silence_due_ = TimePoint::max();  // llm.first_token_timeout_ms, then idle_timeout_ms
+  std::optional<TimePoint> paused_at_;
   std::optional<TimePoint> first_text_;
   int http_status_ = 0;
   std::string error_body_;

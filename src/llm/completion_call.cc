@@ -38,6 +38,7 @@ void CompletionCall::Begin() {
       if (const auto call = weak.lock()) call->OnCancel();
     });
   });
+  ListenToFlow();
   ArmTimer();
 }
 
@@ -73,10 +74,23 @@ void CompletionCall::StartAttempt(bool counts) {
   attempt_->Start(WriteRequestBody(request_, parameters_, streams_), request_.deadline);
 }
 
-void CompletionCall::OnAttemptText(Attempt* /*attempt*/, std::string_view text) {
+void CompletionCall::OnAttemptText(Attempt* attempt, std::string_view text) {
   if (!listens_) return;
   text_delivered_ = true;
   sink_.on_text(text);
+  if (request_.flow != nullptr && request_.flow->paused()) attempt->Pause();
+}
+
+// A listener may be ready for more at any moment, on any thread, also when the call is gone.
+void CompletionCall::ListenToFlow() {
+  if (!listens_ || request_.flow == nullptr) return;
+  request_.flow->SetOnResume([weak = weak_from_this(), executor = context_->executor] {
+    executor->Post([weak] {
+      const auto call = weak.lock();
+      if (call == nullptr || call->attempt_ == nullptr || call->request_.flow->paused()) return;
+      call->attempt_->Resume();
+    });
+  });
 }
 
 void CompletionCall::OnAttemptEnd(Attempt* attempt) {
@@ -165,6 +179,7 @@ void CompletionCall::End(std::optional<Error> error) {
   state_ = State::kEnded;
   context_->executor->CancelTimer(std::exchange(timer_, 0));
   on_cancel_.reset();
+  if (request_.flow != nullptr) request_.flow->SetOnResume(nullptr);
   const LlmSink sink = std::exchange(sink_, {});
   const auto self = shared_from_this();  // on_end_ lets go of this call
   on_end_(this);

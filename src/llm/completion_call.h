@@ -50,6 +50,8 @@ class CompletionCall final : public AttemptOwner,
   bool Repair(const AttemptFailed& failed);
   void RetryOrEnd(const AttemptFailed& failed);
 
+  void ListenToFlow();
+
   void ArmTimer();
   void OnTimer();
   void OnDeadline();

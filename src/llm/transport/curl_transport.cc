@@ -212,6 +212,7 @@ class CurlTransport final : public HttpTransport {
   TransferId Post(std::string body, HttpHandler* handler) override;
   TransferId Get(bool with_headers, HttpHandler* handler) override;
   void Cancel(TransferId id) override;
+  void SetPaused(TransferId id, bool paused) override;
   void Finish(TransferId id) override;
   void Prewarm(int connections) override;
 
@@ -237,6 +238,7 @@ class CurlTransport final : public HttpTransport {
     int local_port = 0;              // tells its connection from others that are open
     std::uint64_t connection = 0;    // from others ever
     bool shares_connection = false;  // there were others on it when this one came
+    bool paused = false;
     ReplyHead head;
     std::size_t body_bytes = 0;
     std::size_t drained_bytes = 0;
@@ -264,6 +266,8 @@ class CurlTransport final : public HttpTransport {
   void Start(Transfer* transfer);
   Status TryStart(Transfer* transfer);
   void Drive(curl_socket_t fd, int ready);
+  void Settle();
+  void ApplyPause(TransferId id);
   void CountPiece(Transfer* transfer);
   void ArmCurlTimer();
   void End(Transfer* transfer, CURLcode result);
@@ -302,6 +306,7 @@ class CurlTransport final : public HttpTransport {
   absl::flat_hash_map<TransferId, std::unique_ptr<Transfer>> transfers_;
   std::deque<TransferId> waiting_;  // cancelled ones included
   std::vector<TransferId> doomed_;  // cancelled while in_curl_
+  std::vector<TransferId> swayed_;  // paused or resumed while in_curl_
 };
 
 Status CurlTransport::Init() {
@@ -484,6 +489,26 @@ void CurlTransport::Cancel(TransferId id) {
   StartWaiting();
 }
 
+void CurlTransport::SetPaused(TransferId id, bool paused) {
+  const auto found = transfers_.find(id);
+  if (found == transfers_.end() || found->second->paused == paused) return;
+  found->second->paused = paused;
+  swayed_.push_back(id);
+  if (!in_curl_) Settle();
+}
+
+void CurlTransport::ApplyPause(TransferId id) {
+  const auto found = transfers_.find(id);
+  if (found == transfers_.end() || !found->second->started) return;
+  CURL* easy = found->second->easy.get();
+  long version = 0;
+  curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+  if (version > CURL_HTTP_VERSION_1_1) return;
+  in_curl_ = true;
+  curl_easy_pause(easy, found->second->paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+  in_curl_ = false;
+}
+
 void CurlTransport::Finish(TransferId id) {
   const auto found = transfers_.find(id);
   if (found == transfers_.end() || found->second->state != State::kLive) return;
@@ -491,6 +516,7 @@ void CurlTransport::Finish(TransferId id) {
   if (!transfer.started) return Cancel(id);
   transfer.state = State::kDraining;
   transfer.timer = loop_->RunAt(loop_->Now() + kDrainTime, [this, id] { Cancel(id); });
+  SetPaused(id, false);
 }
 
 void CurlTransport::StartWaiting() {
@@ -532,7 +558,7 @@ Status CurlTransport::TryStart(Transfer* transfer) {
   return {};
 }
 
-// Lets libcurl do what it can do now, then what handlers asked for meanwhile and could not have.
+// Lets libcurl do what it can do now.
 void CurlTransport::Drive(curl_socket_t fd, int ready) {
   int running = 0;
   ++reads_;
@@ -541,7 +567,13 @@ void CurlTransport::Drive(curl_socket_t fd, int ready) {
   curl_multi_socket_action(multi_.get(), fd, ready, &running);
   in_curl_ = false;
   if (is_stream_ && fd != CURL_SOCKET_TIMEOUT) loop_->Relax(fd);
+  Settle();
+}
 
+// What handlers asked for meanwhile and could not have, and what has ended.
+void CurlTransport::Settle() {
+  for (std::size_t i = 0; i < swayed_.size(); ++i) ApplyPause(swayed_[i]);
+  swayed_.clear();
   for (const TransferId id : doomed_) Remove(id);
   doomed_.clear();
   LimitConnections();
@@ -748,6 +780,7 @@ std::size_t CurlTransport::OnHeader(char* data, std::size_t /*one*/, std::size_t
       return CURL_WRITEFUNC_ERROR;
     case ReplyHead::Line::kComplete:
       if (transfer->state == State::kLive) transfer->handler->OnHead(transfer->head.head());
+      transfer->head.DropHeaders();
       break;
   }
   return transfer->state == State::kCancelled ? CURL_WRITEFUNC_ERROR : size;

@@ -26,6 +26,7 @@ class ReplyHead {
 
   bool complete() const { return complete_; }
   const HttpHead& head() const { return head_; }  // REQUIRES: complete()
+  void DropHeaders() { head_.headers = {}; }      // nobody needs them any more
 
  private:
   HttpHead head_;

@@ -20,6 +20,7 @@ class FakeTransport final : public HttpTransport {
     HttpHandler* handler = nullptr;
     State state = State::kOpen;
     bool has_head = false;
+    bool paused = false;
   };
   using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -31,6 +32,7 @@ class FakeTransport final : public HttpTransport {
     return Post(with_headers ? "GET" : "GET without headers", handler);
   }
   void Cancel(TransferId id) override { Close(id, State::kCancelled); }
+  void SetPaused(TransferId id, bool paused) override { transfers_.at(id - 1).paused = paused; }
   void Finish(TransferId id) override { Close(id, State::kFinished); }
   void Prewarm(int connections) override { prewarmed_ += connections; }
 
