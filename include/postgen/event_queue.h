@@ -50,8 +50,8 @@ class POSTGEN_EXPORT EventQueue {
   int event_fd() const;
 
   // Moves up to `capacity` waiting events to *out (what it held goes; its memory is used again) and
-  // returns how many. With none waiting, waits until one comes, `timeout` passes (0: not at all; negative: without limit) or
-  // Wake() is called. Thread-safe.
+  // returns how many. With none waiting, waits until one comes, `timeout` passes (0: not at all;
+  // negative: without limit) or Wake() is called. Thread-safe.
   std::size_t Next(std::chrono::milliseconds timeout, std::size_t capacity,
                    std::vector<QueuedEvent>* out);
 

@@ -34,7 +34,7 @@ struct Event {
   Part part = Part::kNone;
   std::string_view text;                   // kDelta: parsed text without labels or fences; borrowed
   const VersionResult* version = nullptr;  // kVersionDone; borrowed
-  std::shared_ptr<Flow> flow;                // kDelta: holds the version back; may be null
+  std::shared_ptr<Flow> flow;              // kDelta: holds the version back; may be null
   std::shared_ptr<const PostResult> result;  // kPost, kError
 };
 

@@ -22,10 +22,10 @@ class EventLoop final : public Executor {
   // `events`: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP as epoll reported them.
   using FdCallback = std::function<void(std::uint32_t events)>;
 
-  // How many relaxed descriptors make short ticks worth their delay, and how long one is. Measured:
-  // docs/architecture.md, "Short ticks".
+  // How many relaxed descriptors make short ticks worth their delay, and how long one is: see
+  // docs/architecture.md, "Many streams".
   static constexpr std::size_t kManyRelaxed = 16;
-  static constexpr std::chrono::milliseconds kTick{10};
+  static constexpr std::chrono::milliseconds kTick{15};
 
   // Starts the thread, named `name` (at most 15 characters), with all signals blocked.
   explicit EventLoop(const std::string& name, Duration tick = kTick);

@@ -242,8 +242,8 @@ class CurlTransport final : public HttpTransport {
     ReplyHead head;
     std::size_t body_bytes = 0;
     std::size_t drained_bytes = 0;
-    std::uint64_t last_read = 0;  // the number of the read that brought the newest piece
-    int pieces = 0;               // reads that brought some of the body, up to kPiecesOfStream
+    std::uint64_t last_read = 0;   // the number of the read that brought the newest piece
+    int pieces = 0;                // reads that brought some of the body, up to kPiecesOfStream
     std::optional<Error> failure;  // why we broke it off
     TimerId timer = 0;
   };
@@ -711,9 +711,9 @@ int CurlTransport::OnSocket(CURL* easy, curl_socket_t fd, int what, void* self,
 
 int CurlTransport::OnTimer(CURLM* /*multi*/, long timeout_ms, void* self) {
   auto* transport = static_cast<CurlTransport*>(self);
-  transport->curl_due_ =
-      timeout_ms < 0 ? TimePoint::max()
-                     : transport->loop_->Now() + std::chrono::milliseconds(timeout_ms);
+  transport->curl_due_ = timeout_ms < 0
+                             ? TimePoint::max()
+                             : transport->loop_->Now() + std::chrono::milliseconds(timeout_ms);
   transport->ArmCurlTimer();
   return 0;
 }

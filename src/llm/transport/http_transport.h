@@ -97,8 +97,8 @@ class HttpTransport {
 
   // Stops reading the reply, so that the server has to wait, or goes on; no-op for one that has
   // ended. What was read already still comes after SetPaused(true), a few KB; OnEnd does not come
-  // while a transfer is paused. HTTP/2 streams are never paused: libcurl would stop the other streams
-  // of their connection with them.
+  // while a transfer is paused. HTTP/2 streams are never paused: libcurl would stop the other
+  // streams of their connection with them.
   virtual void SetPaused(TransferId transfer, bool paused) = 0;
 
   // The reply is complete for its reader (after `[DONE]`): the handler hears nothing more; what is

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 #include <poll.h>
 
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -197,6 +198,66 @@ TEST_CASE("the longest timeout does not overflow") {
   CHECK(queue.Next(milliseconds::max(), 1, &events) == 1);
   queue.Wake();
   CHECK(queue.Next(milliseconds::max(), 1, &events) == 0);
+}
+
+TEST_CASE("deltas wake a reader at the end of their burst") {
+  EventQueue queue;
+  const auto observer = queue.NewObserver(true);
+  observer->OnEvent(Delta(1, 1, Event::Part::kContent, "a"));
+  observer->OnEvent(Delta(1, 2, Event::Part::kContent, "b"));
+  CHECK_FALSE(Readable(queue));
+  observer->OnBurstEnd();
+  CHECK(Readable(queue));
+  CHECK(Drain(&queue).size() == 2);
+  CHECK_FALSE(Readable(queue));
+  observer->OnBurstEnd();
+  CHECK_FALSE(Readable(queue));
+
+  std::size_t taken = 0;
+  std::thread reader([&] {
+    std::vector<QueuedEvent> events;
+    taken = queue.Next(milliseconds(-1), 10, &events);
+  });
+  observer->OnEvent(Delta(1, 1, Event::Part::kContent, "c"));
+  observer->OnBurstEnd();
+  reader.join();
+  CHECK(taken == 1);
+}
+
+TEST_CASE("a version that nobody reads is held back until most of it has been taken") {
+  auto queue = std::make_unique<EventQueue>();
+  const auto observer = queue->NewObserver(true);
+  const auto slow = std::make_shared<Flow>();
+  const auto other = std::make_shared<Flow>();
+  int resumed = 0;
+  slow->SetOnResume([&] { ++resumed; });
+  Event delta = Delta(1, 1, Event::Part::kContent, {});
+  const std::string piece(16 * 1024, 'x');
+  delta.text = piece;
+  delta.flow = slow;
+  for (int n = 0; n < 4; ++n) observer->OnEvent(delta);
+  CHECK_FALSE(slow->paused());
+  observer->OnEvent(delta);
+  CHECK(slow->paused());
+  Event short_delta = Delta(1, 2, Event::Part::kContent, "short");
+  short_delta.flow = other;
+  observer->OnEvent(short_delta);
+  CHECK_FALSE(other->paused());
+
+  SUBCASE("taking it resumes it, once") {
+    CHECK(Drain(queue.get(), 1).at(0).text.size() == 4 * piece.size());
+    CHECK_FALSE(slow->paused());
+    CHECK(resumed == 1);
+    CHECK(Drain(queue.get()).size() == 2);
+    CHECK(resumed == 1);
+    observer->OnEvent(delta);
+    CHECK_FALSE(slow->paused());
+  }
+  SUBCASE("so does the end of the queue") {
+    queue.reset();
+    CHECK_FALSE(slow->paused());
+    CHECK(resumed == 1);
+  }
 }
 
 TEST_CASE("an observer outlives its queue") {

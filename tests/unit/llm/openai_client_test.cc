@@ -439,6 +439,74 @@ TEST_CASE("a reply that drips is ended by the attempt's limit") {
   CHECK(heard->code() == Code::kTimeoutAttempt);
 }
 
+// A stream that has begun, whose listener then holds it back.
+struct HeldBack {
+  HeldBack() {
+    LlmRequest request = world.Request(true);
+    request.flow = flow;
+    request.deadline = world.executor.Now() + std::chrono::minutes(5);
+    heard = world.Start(std::move(request), cancel.get_token());
+    world.http->Connect(0);
+    world.http->Head(0, 200, kEventStream);
+    flow->Pause();
+    world.http->Body(0, Delta("台"));
+    REQUIRE(world.http->transfer(0).paused);
+  }
+
+  World world;
+  CancelSource cancel;
+  std::shared_ptr<Flow> flow = std::make_shared<Flow>();
+  std::shared_ptr<Heard> heard;
+};
+
+TEST_CASE("the silence of a stream that its listener holds back is not the provider's") {
+  HeldBack held;
+  World& world = held.world;
+  world.executor.Advance(std::chrono::minutes(2));  // longer than every limit of an attempt
+  CHECK(held.heard->replies.empty());
+  held.flow->Resume();
+  CHECK(world.http->transfer(0).paused);  // this may have been another thread
+  world.executor.RunReady();
+  CHECK_FALSE(world.http->transfer(0).paused);
+
+  SUBCASE("it goes on where it was") {
+    world.executor.Advance(seconds(14));
+    world.http->Body(0, Delta("積電") + std::string(kStop) + std::string(kDone));
+    CHECK(held.heard->code() == Code::kOk);
+    CHECK(held.heard->text == "台積電");
+  }
+  SUBCASE("it can be held back again") {
+    held.flow->Pause();
+    world.http->Body(0, Delta("積"));
+    CHECK(world.http->transfer(0).paused);
+    world.executor.Advance(std::chrono::minutes(1));
+    held.flow->Resume();
+    world.executor.RunReady();
+    world.http->Body(0, Delta("電") + std::string(kStop) + std::string(kDone));
+    CHECK(held.heard->text == "台積電");
+  }
+  SUBCASE("the limits count again") {
+    world.executor.Advance(seconds(15));
+    CHECK(held.heard->code() == Code::kTimeoutIdle);
+  }
+}
+
+TEST_CASE("a stream that is held back for good ends with its call") {
+  HeldBack held;
+  SUBCASE("by its deadline") {
+    held.world.executor.Advance(std::chrono::minutes(5));
+    CHECK(held.heard->code() == Code::kDeadline);
+  }
+  SUBCASE("by its cancellation") {
+    held.cancel.request_stop();
+    held.world.executor.RunReady();
+    CHECK(held.heard->code() == Code::kCancelled);
+  }
+  CHECK(held.world.http->transfer(0).state == State::kCancelled);
+  CHECK(held.heard->reply().text == "台");
+  held.flow->Resume();  // too late, and no one is called
+}
+
 TEST_CASE("an unstreamed attempt knows its own limit only") {
   World world(OneAttempt());
   const auto heard = world.StartWhole();

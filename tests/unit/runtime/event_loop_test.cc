@@ -129,6 +129,113 @@ TEST_CASE("Stop runs what was posted, drops the rest, and may be called twice") 
   CHECK(!loop.InThread());
 }
 
+// Relaxed descriptors on a loop whose tick never ends by itself; each counts its callbacks.
+class Relaxed {
+ public:
+  explicit Relaxed(std::size_t count) : signals_(count), calls_(count, 0) {
+    RunOn(&loop_, [&] {
+      for (std::size_t n = 0; n < count; ++n) {
+        loop_.Watch(signals_[n].fd(), EPOLLIN, [this, n](std::uint32_t) {
+          signals_[n].Clear();
+          ++calls_[n];
+        });
+        loop_.Relax(signals_[n].fd());
+      }
+    });
+  }
+
+  EventLoop* loop() { return &loop_; }
+  const Signal& signal(std::size_t n) const { return signals_[n]; }
+  void Unwatch(std::size_t n) {
+    RunOn(&loop_, [&] { loop_.Unwatch(signals_[n].fd()); });
+  }
+
+  // The callbacks so far, after the loop has looked at what it watches a few times.
+  int Calls() {
+    for (int turn = 0; turn < 3; ++turn) RunOn(&loop_, [] {});
+    int calls = 0;
+    RunOn(&loop_, [&] {
+      for (const int n : calls_) calls += n;
+    });
+    return calls;
+  }
+
+ private:
+  std::vector<Signal> signals_;
+  std::vector<int> calls_;
+  EventLoop loop_{"relaxed", std::chrono::hours(1)};
+};
+
+TEST_CASE("few relaxed descriptors are handled at once") {
+  Relaxed relaxed(EventLoop::kManyRelaxed - 1);
+  for (int n = 1; n <= 5; ++n) {
+    relaxed.signal(0).Raise();
+    CHECK(relaxed.Calls() == n);
+  }
+}
+
+TEST_CASE("many relaxed descriptors wait for the tick, and nothing else does") {
+  Relaxed relaxed(EventLoop::kManyRelaxed);
+  relaxed.signal(0).Raise();  // after silence, the first one is handled at once and begins a tick
+  CHECK(relaxed.Calls() == 1);
+  for (std::size_t n = 0; n < EventLoop::kManyRelaxed; ++n) relaxed.signal(n).Raise();
+  CHECK(relaxed.Calls() == 1);
+
+  const Signal urgent;
+  Notification heard;
+  RunOn(relaxed.loop(), [&] {
+    relaxed.loop()->Watch(urgent.fd(), EPOLLIN, [&](std::uint32_t) {
+      urgent.Clear();
+      heard.Notify();
+    });
+  });
+  urgent.Raise();
+  heard.Wait();
+  Notification timer;
+  RunOn(relaxed.loop(),
+        [&] { relaxed.loop()->RunAt(relaxed.loop()->Now(), [&] { timer.Notify(); }); });
+  timer.Wait();
+  CHECK(relaxed.Calls() == 1);
+
+  SUBCASE("one that is watched anew waits no longer") {
+    int calls = 0;
+    RunOn(relaxed.loop(), [&] {
+      relaxed.loop()->Watch(relaxed.signal(0).fd(), EPOLLIN, [&](std::uint32_t) {
+        relaxed.signal(0).Clear();
+        ++calls;
+      });
+    });
+    // And as the others are few now, neither do they.
+    CHECK(relaxed.Calls() == static_cast<int>(EventLoop::kManyRelaxed));
+    RunOn(relaxed.loop(), [&] { CHECK(calls == 1); });
+  }
+  SUBCASE("when they are few again, all are handled at once") {
+    relaxed.Unwatch(0);
+    CHECK(relaxed.Calls() == static_cast<int>(EventLoop::kManyRelaxed));
+    relaxed.signal(1).Raise();
+    CHECK(relaxed.Calls() == static_cast<int>(EventLoop::kManyRelaxed) + 1);
+  }
+}
+
+TEST_CASE("the end of a tick handles all that became ready in it") {
+  constexpr int kCount = 3 * static_cast<int>(EventLoop::kManyRelaxed);
+  std::vector<Signal> signals(kCount);
+  Notification all;
+  int left = kCount;
+  EventLoop loop("tick");
+  RunOn(&loop, [&] {
+    for (const Signal& signal : signals) {
+      loop.Watch(signal.fd(), EPOLLIN, [&](std::uint32_t) {
+        signal.Clear();
+        if (--left == 0) all.Notify();
+      });
+      loop.Relax(signal.fd());
+    }
+  });
+  for (const Signal& signal : signals) signal.Raise();
+  all.Wait();
+}
+
 TEST_CASE("timers fire in order of time, equal ones in the order they were set, never early") {
   EventLoop loop("timers");
   Notification done;
@@ -319,7 +426,7 @@ TEST_CASE("descriptors are close-on-exec and are given back") {
       ++ours;
       CHECK((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
     }
-    CHECK(ours == 3);
+    CHECK(ours == 4);
   }
   CHECK(OpenDescriptors() == before);
 }
