@@ -78,6 +78,7 @@ void Attempt::OnHead(const HttpHead& head) {
   const RetryHeaders retry = FindRetryHeaders(head);
   http_status_ = head.status;
   request_id_ = RequestId(head);
+  if (context_->transport->HoldsSecret(request_id_)) request_id_.clear();
   retry_after_ = ParseRetryAfter(retry, context_->wall_clock());
   should_retry_ = ParseShouldRetry(retry.should_retry);
   if (HasErrorStatus()) return;
@@ -179,8 +180,22 @@ void Attempt::Fail(AttemptFailed failure) {
   End();
 }
 
+// What a provider calls things is shown, its model, finish reason and code: not if it is our key.
+void Attempt::HideSecrets() {
+  const HttpTransport& transport = *context_->transport;
+  Completion& completion = reader_.completion();
+  if (transport.HoldsSecret(completion.model)) completion.model.clear();
+  if (transport.HoldsSecret(completion.finish_reason.text)) {
+    completion.finish_reason.text = "other";
+  }
+  if (!failure_ || !transport.HoldsSecret(failure_->error.message)) return;
+  failure_->error.message = context_->rules.host + ": an error that repeats the key";
+  failure_->error.details.provider_code.clear();
+}
+
 void Attempt::End() {
   Cancel();
+  HideSecrets();
   owner_->OnAttemptEnd(this);
 }
 

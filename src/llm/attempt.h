@@ -96,6 +96,7 @@ class Attempt final : public HttpHandler {
   void ConcludeErrorReply();
   Error FromHost(Error error) const;
   void Fail(AttemptFailed failure);
+  void HideSecrets();
   void End();
 
   TimePoint NextDue() const;

@@ -70,6 +70,7 @@ class ProviderCheck final : public HttpHandler, public std::enable_shared_from_t
   Status Verdict() const {
     if (http_status_ >= 200 && http_status_ < 300) return {};
     Error error = ToError(http_status_, context_->parser.ParseError(body_));
+    if (context_->transport->HoldsSecret(error.message)) error = ToError(http_status_, {});
     const bool wrong_place =
         http_status_ < 400 || http_status_ == 404 || http_status_ == 405 || http_status_ == 410;
     if (wrong_place) {

@@ -101,23 +101,38 @@ TEST_CASE("no server: an error that names the host and no secret") {
   CHECK(reply.error->message.find("127.0.0.1") != std::string::npos);
 }
 
-TEST_CASE("neither key nor prompt comes back in an error, even if the server echoes them") {
-  const std::string echo = std::string(kKey) + " secret-prompt";
-  for (const int status : {400, 401, 429, 500}) {
-    CAPTURE(status);
-    RawServer server(AlwaysSend(Reply(status, "",
-                                      R"({"error":{"message":")" + echo + R"(","code":")" + echo +
-                                          R"(","type":")" + echo + "\"}}")));
-    LlmOptions options;
-    options.max_attempts = 1;
-    LlmTestClient client(server.Url("/v1"), options);
-    const LlmReply reply = client.Start(/*stream=*/false)->Wait();
-    REQUIRE_FALSE(reply.ok());
-    const Error& error = *reply.error;
-    for (const std::string& text :
-         {error.message, error.details.provider_code, error.details.field, reply.text}) {
-      CHECK(text.find("canary") == std::string::npos);
-      CHECK(text.find("secret") == std::string::npos);
+TEST_CASE("neither key nor prompt comes back, even if the server echoes them in every place") {
+  // The key alone could pass for an identifier.
+  for (const std::string& echo : {std::string(kKey) + " secret-prompt", std::string(kKey)}) {
+    const std::string error = R"({"error":{"message":")" + echo + R"(","code":")" + echo +
+                              R"(","type":")" + echo + "\"}}";
+    const std::string headers = "Content-Type: application/json\r\nx-request-id: " + echo + "\r\n";
+    std::vector<std::string> replies = {
+        Reply(200, headers, error),
+        Reply(200, headers,
+              R"({"model":")" + echo + R"(","choices":[{"index":0,"message":{"content":"好"},)" +
+                  R"("finish_reason":")" + echo + "\"}]}")};
+    for (const int status : {400, 401, 429, 500}) replies.push_back(Reply(status, headers, error));
+    for (const std::string& bytes : replies) {
+      CAPTURE(bytes);
+      RawServer server(AlwaysSend(bytes));
+      LlmOptions options;
+      options.max_attempts = 1;
+      LlmTestClient client(server.Url("/v1"), options);
+      const LlmReply reply = client.Start(/*stream=*/false)->Wait();
+      const Error heard = reply.error.value_or(Error(Code::kInternal, ""));
+      for (const std::string& text : {heard.message, heard.details.provider_code,
+                                      heard.details.request_id, heard.details.field, reply.text,
+                                      reply.model, reply.request_id, reply.finish_reason.text}) {
+        CHECK(text.find("canary") == std::string::npos);
+        CHECK(text.find("secret") == std::string::npos);
+      }
+      Notification done;
+      client->Check(TimePoint::max(), [&](const Status& status) {
+        if (!status.ok()) CHECK(status.error().message.find("canary") == std::string::npos);
+        done.Notify();
+      });
+      done.Wait();
     }
   }
 }

@@ -68,10 +68,11 @@ class LlmTestClient {
   LlmTestClient& operator=(const LlmTestClient&) = delete;
 
   // `stream`: with someone who listens to the text as it comes.
-  std::shared_ptr<Heard> Start(bool stream, CancelToken cancel = {}) {
+  std::shared_ptr<Heard> Start(bool stream, CancelToken cancel = {},
+                               std::string_view prompt = kPrompt) {
     LlmRequest request;
     request.model = "gpt-4o-mini";
-    request.messages = {{Role::kUser, std::string(kPrompt)}};
+    request.messages = {{Role::kUser, std::string(prompt)}};
     request.stream = stream;
     auto heard = std::make_shared<Heard>();
     LlmSink sink;

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -315,6 +316,21 @@ TEST_CASE("TLS cut without its closing alert") {
     options.ca_file = ca.path();
     LlmTestClient client(server.Url("/v1"), options);
     CHECK(CodeName(CodeOf(client.Start(/*stream=*/true)->Wait())) == CodeName(c.code));
+  }
+}
+
+TEST_CASE("a server that closes while we write ends the call, not the process (SIGPIPE)") {
+  const TlsIdentity identity = NewTlsIdentity("IP:127.0.0.1");
+  const TempFile ca(identity.certificate_pem);
+  for (const bool tls : {false, true}) {
+    CAPTURE(tls);
+    RawServer server([](RawConnection& peer) { peer.ReadSome(); },
+                     tls ? std::optional(identity) : std::nullopt);
+    LlmOptions options = OneAttempt();
+    options.ca_file = ca.path();
+    LlmTestClient client(server.Url("/v1"), options);
+    const auto heard = client.Start(/*stream=*/true, {}, std::string(std::size_t{8} << 20, 'x'));
+    CHECK(CodeName(CodeOf(heard->Wait())) == CodeName(Code::kConnect));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -47,6 +48,9 @@ constexpr std::int64_t kStreamsPerConnection = 32;
 // A reply whose body takes this many reads is a stream: its socket is one of many that are read as
 // they come. Until then nothing of a reply waits for the others.
 constexpr int kPiecesOfStream = 2;
+
+// Shorter values are found by chance in words that hold no secret.
+constexpr std::size_t kShortestSecret = 8;
 
 // Easy handles kept for reuse, about 6 KB each.
 constexpr std::size_t kIdleHandles = 64;
@@ -215,6 +219,7 @@ class CurlTransport final : public HttpTransport {
   void SetPaused(TransferId id, bool paused) override;
   void Finish(TransferId id) override;
   void Prewarm(int connections) override;
+  bool HoldsSecret(std::string_view text) const override;
 
  private:
   enum class State {
@@ -289,6 +294,7 @@ class CurlTransport final : public HttpTransport {
   std::uint64_t reads_ = 0;  // calls of libcurl for a socket
   bool is_stream_ = false;   // the present one brought a piece of a stream
   int open_sockets_ = 0;
+  bool no_sockets_ = false;         // the system had none left when we last asked
   bool in_curl_ = false;            // handles must not be removed or added now
   bool multiplexed_ = false;        // the newest connection speaks HTTP/2
   bool limit_multiplexed_ = false;  // what the connection limit was set for
@@ -477,6 +483,15 @@ void CurlTransport::Prewarm(int connections) {
   }
 }
 
+bool CurlTransport::HoldsSecret(std::string_view text) const {
+  for (const curl_slist* line = headers_.get(); line != nullptr; line = line->next) {
+    const std::string_view header(line->data);
+    const std::string_view value = header.substr(header.rfind(' ') + 1);  // behind "Bearer "
+    if (value.size() >= kShortestSecret && text.find(value) != std::string_view::npos) return true;
+  }
+  return false;
+}
+
 void CurlTransport::Cancel(TransferId id) {
   const auto found = transfers_.find(id);
   if (found == transfers_.end() || found->second->state == State::kCancelled) return;
@@ -609,7 +624,11 @@ HttpEnd CurlTransport::Describe(const Transfer& transfer, CURLcode result) const
   } else {
     // libcurl takes a connection that is closed inside the head for the end of the reply.
     if (result == CURLE_OK && !transfer.head.complete()) result = CURLE_GOT_NOTHING;
-    if (result != CURLE_OK) {
+    // libcurl says the same of a server that refuses.
+    if (result == CURLE_COULDNT_CONNECT && no_sockets_) {
+      end.error = Error(Code::kNomem, "the system has no socket left for a call to " + origin_.host,
+                        origin_.host);
+    } else if (result != CURLE_OK) {
       end.error = CurlFailure(result, {transfer.connected, transfer.head.complete()}, origin_.host);
     }
   }
@@ -737,8 +756,11 @@ void CurlTransport::ArmCurlTimer() {
 curl_socket_t CurlTransport::OnOpenSocket(void* self, curlsocktype /*purpose*/,
                                           curl_sockaddr* address) {
   const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+  auto* transport = static_cast<CurlTransport*>(self);
+  transport->no_sockets_ =
+      fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS);
   if (fd < 0) return CURL_SOCKET_BAD;
-  ++static_cast<CurlTransport*>(self)->open_sockets_;
+  ++transport->open_sockets_;
   return fd;
 }
 

@@ -106,6 +106,10 @@ class HttpTransport {
   // has ended.
   virtual void Finish(TransferId transfer) = 0;
 
+  // Does `text` repeat the value of one of HttpEndpoint::headers, such as the key? Words of a
+  // provider are shown to people and logged: a server that echoes is not to get the key there.
+  virtual bool HoldsSecret(std::string_view text) const = 0;
+
   // Opens connections ahead of need, until `connections` are open, busy ones included. Costs the
   // provider a HEAD request of its root page on each, without key or prompt: HTTP has no lighter
   // way to leave a connection behind that later requests may use. Failures show only in that the

@@ -35,6 +35,9 @@ class FakeTransport final : public HttpTransport {
   void SetPaused(TransferId id, bool paused) override { transfers_.at(id - 1).paused = paused; }
   void Finish(TransferId id) override { Close(id, State::kFinished); }
   void Prewarm(int connections) override { prewarmed_ += connections; }
+  bool HoldsSecret(std::string_view text) const override {
+    return text.find("secret-key") != std::string_view::npos;
+  }
 
   // The transfers in the order they were posted. Those that are closed ignore what follows, and a
   // second head is none.

@@ -1,6 +1,7 @@
 // What servers and networks do wrong.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -195,6 +196,25 @@ TEST_CASE("endpoints that cannot be called are refused when the transport is mad
     CHECK(transport.error().details.field == "llm.headers");
   }
   CHECK(NewCurlTransport(Client::EndpointOf("http://127.0.0.1/"), &loop).ok());
+}
+
+TEST_CASE("without descriptors calls fail as out of memory, and go on once there are some") {
+  RawServer server(Always(Reply(200, "Connection: close\r\n", "ok")));
+  Client client(server.Url("/"));
+  CHECK(client.Fetch()->code() == Code::kOk);
+  // As many as are open now, whatever their numbers: all below the limit are taken.
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+  std::vector<int> taken;
+  const rlimit low{64, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &low) == 0);
+  for (int fd = 0; (fd = dup(STDERR_FILENO)) >= 0;) taken.push_back(fd);
+  const auto starved = client.Fetch();
+  for (const int fd : taken) close(fd);
+  REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(CodeName(starved->code()) == CodeName(Code::kNomem));
+  CHECK(!starved->end.request_sent);
+  CHECK(client.Fetch()->code() == Code::kOk);
 }
 
 TEST_CASE("results that loopback does not produce") {
