@@ -8,8 +8,8 @@
 #include "contract/post_store_calls.h"
 #include "contract/post_store_contract.h"
 #include "contract/profile_store_contract.h"
-#include "integration/postgres_proxy.h"
 #include "integration/postgres_test_database.h"
+#include "support/toxic_proxy.h"
 
 namespace postgen {
 namespace {
@@ -25,14 +25,14 @@ bool Contains(const std::string& text, const std::string& part) {
 
 struct Fixture {
   TestDatabase database;
-  PostgresProxy proxy{database.server().port};
+  testing::ToxicProxy proxy{std::stoi(database.server().port)};
   TestStores stores{ProxyUrl()};
 
   Fixture() { REQUIRE(MigrateAndWait(stores.posts()).ok()); }
 
   std::string ProxyUrl() const {
     TestServer server = database.server();
-    server.port = proxy.port();
+    server.port = std::to_string(proxy.port());
     return server.Url(database.name());
   }
 
@@ -153,7 +153,8 @@ TEST_CASE("an answer that was lost after the commit is asked for again: one row"
 TEST_CASE("a network that is gone is an error by the deadline") {
   Fixture f;
   REQUIRE(CheckAndWait(f.stores.posts()).ok());
-  f.proxy.Freeze();
+  f.proxy.SetUpstream({.timeout = milliseconds(0)});
+  f.proxy.SetDownstream({.timeout = milliseconds(0)});
   const TimePoint deadline = In(milliseconds(300));
   Answers<void> answers;
   for (int i = 0; i < 5; ++i) {
