@@ -101,7 +101,8 @@ void CompletionCall::OnAttemptEnd(Attempt* attempt) {
   if (!Repair(*attempt->failure())) RetryOrEnd(*attempt->failure());
 }
 
-// Sends the request once more without what the model refused. False: it refused something else.
+// Sends the request once more without what the model refused. False: it refused something else, or
+// it is too late.
 bool CompletionCall::Repair(const AttemptFailed& failed) {
   if (!failed.provider_error) return false;
   const std::optional<ModelParameters> repaired = RepairParameters(
@@ -109,6 +110,7 @@ bool CompletionCall::Repair(const AttemptFailed& failed) {
   if (!repaired) return false;
   parameters_ = *repaired;
   context_->parameters.Learn(request_.model, *repaired);
+  if (context_->executor->Now() >= request_.deadline) return false;
   StartAttempt(/*counts=*/false);
   return true;
 }

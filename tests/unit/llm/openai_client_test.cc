@@ -49,6 +49,9 @@ struct Heard {
   Code code() const { return reply().error ? reply().error->code : Code::kOk; }
 };
 
+constexpr std::string_view kNoTemperature =
+    R"({"error":{"code":"unsupported_value","param":"temperature","message":"only 1"}})";
+
 class World {
  public:
   explicit World(LlmOptions options = {}) {
@@ -584,6 +587,16 @@ TEST_CASE("the deadline ends a call wherever it is") {
     CHECK(heard->code() == Code::kRateLimited);
     CHECK(heard->reply().error->details.retry_after_ms == 11000);
   }
+  SUBCASE("reading a refusal whose body does not end; it is not repaired any more") {
+    const auto heard = world.Start(request);
+    world.http->Connect(0);
+    world.http->Head(0, 400);
+    world.http->Body(0, kNoTemperature);
+    world.executor.Advance(seconds(10));
+    REQUIRE(heard->replies.size() == 1);
+    CHECK(heard->code() == Code::kRefused);
+    CHECK(world.http->count() == 1);
+  }
   SUBCASE("passed before the start") {
     request.deadline = world.executor.Now() - seconds(1);
     const auto heard = world.Start(request);
@@ -696,8 +709,6 @@ TEST_CASE("a queued call's times begin with its dispatch") {
 // --- Parameters
 
 TEST_CASE("a refused parameter is left out at once, and remembered for the model") {
-  constexpr std::string_view kNoTemperature =
-      R"({"error":{"code":"unsupported_value","param":"temperature","message":"only 1"}})";
   constexpr std::string_view kNoMaxTokens =
       R"({"error":{"code":"unsupported_parameter","param":"max_tokens","message":"m"}})";
   LlmOptions options;
