@@ -42,7 +42,6 @@ async def test_many_calls_take_no_threads(
 async def test_many_streams_keep_each_text_whole(
     start_emulator: StartEmulator, make_generator: MakeGenerator, request_: dict[str, Any]
 ) -> None:
-    """More than the bridge takes one by one."""
     generator = make_generator(start_emulator("--tokens-per-s=400"))
 
     async def text(number: int) -> tuple[str, str]:

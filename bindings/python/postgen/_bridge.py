@@ -11,11 +11,6 @@ from . import _core
 
 _EVENTS_PER_WAKE_UP = 1024
 
-# With so many calls open, events are taken in ticks instead of one by one as they come: a turn of
-# the loop for each would cost more than the events do.
-_MANY_CALLS = 32
-_TICK_S = 0.005
-
 # Called on the loop with each event of a call; the flag marks the last one.
 Listener = Callable[[dict[str, Any], bool], None]
 
@@ -31,32 +26,16 @@ class LoopBridge:
     def __init__(self) -> None:
         self.queue = _core.EventQueue()
         self._open: dict[int, weakref.ref[Listener]] = {}
-        self._reading = False  # the loop watches the descriptor
-        self._ticking = False  # or a timer looks for events
 
     def listen(self, call: _core.Call, listener: Listener) -> None:
+        if not self._open:
+            asyncio.get_running_loop().add_reader(self.queue.event_fd, self._drain)
         self._open[call.id] = weakref.ref(listener)
-        if not self._ticking:
-            self._read(True)
 
     def _drain(self) -> None:
-        events = self.queue.next(0, _EVENTS_PER_WAKE_UP)
-        for call_id, last, event in events:
+        for call_id, last, event in self.queue.next(0, _EVENTS_PER_WAKE_UP):
             listener = self._open.pop(call_id)() if last else self._open[call_id]()
             if listener is not None:
                 listener(event, last)
-        # Only while there was something to take: a silent provider costs no ticks.
-        self._ticking = bool(events) and len(self._open) >= _MANY_CALLS
-        self._read(bool(self._open) and not self._ticking)
-        if self._ticking:
-            asyncio.get_running_loop().call_later(_TICK_S, self._drain)
-
-    def _read(self, reading: bool) -> None:
-        if reading == self._reading:
-            return
-        self._reading = reading
-        loop = asyncio.get_running_loop()
-        if reading:
-            loop.add_reader(self.queue.event_fd, self._drain)
-        else:
-            loop.remove_reader(self.queue.event_fd)
+        if not self._open:
+            asyncio.get_running_loop().remove_reader(self.queue.event_fd)
