@@ -41,14 +41,14 @@ struct LlmRequest {
   bool stream = false;                    // deliver text through LlmSink::on_text as it arrives
   TimePoint deadline = TimePoint::max();  // retries included
   std::shared_ptr<Flow> flow;  // with `stream`: asks to hold the text back; may be null (flow.h)
-  // What the request is for. Writers that answer without a model (template) use it; others ignore
-  // it.
+  // What the request is for. Writers that answer without a model (template) use it; the built-in
+  // client uses max_words and posting_type for llm.early_stop, and nothing else of it.
   std::string posting_type;
   std::string angle;
   int version_number = 0;
   std::string stock_code;
   std::string stock_name;
-  std::int64_t max_words = 0;
+  std::int64_t max_words = 0;  // 0: no limit
 };
 
 // How a completion ended. `error` says why it is no good; every other field is whatever was known

@@ -25,6 +25,7 @@ struct ModelPrice {
 
 enum class StreamMode { kAuto, kAlways, kNever };  // "auto", true, false
 enum class TokenParam { kAuto, kMaxTokens, kMaxCompletionTokens };
+enum class HedgeMode { kAuto, kOff };
 enum class OnFailure { kError, kTemplate };
 enum class AuthScheme { kBearer, kApiKey };
 enum class HttpVersion { kAuto, kHttp1, kHttp2 };  // "auto", "1.1", "2"
@@ -50,7 +51,13 @@ struct LlmOptions {
   std::optional<std::int64_t> max_tokens;  // absent: derived from max_words
   bool use_kol_max_tokens = false;         // the profile's max_tokens wins
   TokenParam token_param = TokenParam::kAuto;
+  // auto: where the caller takes text as it comes, and where early_stop or hedge may shorten a post.
   StreamMode stream = StreamMode::kAuto;
+  // A second call for a text whose first token is late, at most 3 % extra; see
+  // docs/architecture.md.
+  HedgeMode hedge = HedgeMode::kAuto;
+  // Ends a stream at the end of the sentence that passes max_words.
+  bool early_stop = true;
 
   std::int64_t max_in_flight = 256;  // calls at once, over all posts of this generator
   std::int64_t connect_timeout_ms = 5000;

@@ -105,7 +105,20 @@ void Attempt::OnBody(std::string_view bytes) {
 
 void Attempt::OnText(std::string_view text) {
   if (!first_text_) first_text_ = context_->executor->Now();
-  owner_->OnAttemptText(this, text);
+  const Completion& completion = reader_.completion();
+  const bool may_stop = early_stop_ && reader_.form() == ReplyForm::kEventStream &&
+                        completion.finish_reason.kind == FinishReason::Kind::kNone;
+  if (!may_stop) return HandOn(completion.text.size());
+  early_stop_->Push(text);
+  HandOn(early_stop_->ready());
+  if (early_stop_->enough()) reader_.EndHere(early_stop_->ready());
+}
+
+void Attempt::HandOn(std::size_t end) {
+  if (end <= handed_on_) return;
+  const std::string_view text = reader_.completion().text;
+  const std::size_t begin = std::exchange(handed_on_, end);
+  owner_->OnAttemptText(this, text.substr(begin, end - begin));
 }
 
 void Attempt::Pause() {
@@ -150,8 +163,12 @@ void Attempt::OnEnd(const HttpEnd& end) {
 // The reply has been read to its end, for good or ill.
 void Attempt::ConcludeReply() {
   if (reader_.error()) return Fail({.error = FromHost(*reader_.error())});
-  // What is left of the body is read for a moment, so that the connection can be used again.
-  if (transfer_ != 0) context_->transport->Finish(std::exchange(transfer_, 0));
+  HandOn(reader_.completion().text.size());
+  // What is left of the body is read for a moment, so that the connection can be used again; more
+  // tokens than were wanted are not waited for, and not paid.
+  const bool stopped_early =
+      reader_.completion().finish_reason.kind == FinishReason::Kind::kEarlyStop;
+  if (transfer_ != 0 && !stopped_early) context_->transport->Finish(std::exchange(transfer_, 0));
   End();
 }
 

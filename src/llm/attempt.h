@@ -7,6 +7,7 @@
 #ifndef POSTGEN_SRC_LLM_ATTEMPT_H_
 #define POSTGEN_SRC_LLM_ATTEMPT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,6 +20,7 @@
 #include "postgen/error.h"
 #include "postgen/types.h"
 #include "runtime/executor.h"
+#include "version/early_stop.h"
 
 namespace postgen {
 
@@ -56,6 +58,11 @@ class Attempt final : public HttpHandler {
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
 
+  // Ends a stream at the end of the sentence that passes the word limit. Before Start.
+  void StopEarly(std::int64_t max_words, std::string_view posting_type) {
+    early_stop_.emplace(max_words, posting_type);
+  }
+
   // Sends the request. Limits that fall behind `deadline` are left to the owner, who has to end the
   // attempt by then.
   void Start(std::string body, TimePoint deadline);
@@ -91,6 +98,7 @@ class Attempt final : public HttpHandler {
   bool HasErrorStatus() const;
   void ReadErrorBody(std::string_view bytes);
   void OnText(std::string_view text);
+  void HandOn(std::size_t end);
 
   void ConcludeReply();
   void ConcludeErrorReply();
@@ -118,6 +126,8 @@ class Attempt final : public HttpHandler {
   TimePoint silence_due_ = TimePoint::max();  // llm.first_token_timeout_ms, then idle_timeout_ms
   std::optional<TimePoint> paused_at_;
   std::optional<TimePoint> first_text_;
+  std::optional<EarlyStop> early_stop_;
+  std::size_t handed_on_ = 0;  // bytes of the text that the owner has had
   int http_status_ = 0;
   std::string error_body_;
   std::string request_id_;

@@ -26,6 +26,8 @@ struct CallRules {
   Duration idle_timeout = {};
   Duration attempt_timeout = {};
   std::size_t max_reply_bytes = 0;
+  bool early_stop = false;
+  bool hedge = false;
   RetryOptions retry;
 };
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "llm/policy/parameter_repair.h"
+#include "llm/policy/usage_estimate.h"
 #include "llm/wire/request_body.h"
 #include "text/utf8.h"
 
@@ -16,6 +17,17 @@ double Milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
 }
 
+// Does a stream from the provider help? A post's text may be ended early, and a late first token be
+// told from a long text; others take whole replies, which cost less to read.
+bool AsksForStream(const CallRules& rules, const LlmRequest& request) {
+  switch (rules.stream) {
+    case StreamMode::kAlways: return true;
+    case StreamMode::kNever: return false;
+    case StreamMode::kAuto: break;
+  }
+  return request.stream || (request.max_words > 0 && (rules.early_stop || rules.hedge));
+}
+
 }  // namespace
 
 CompletionCall::CompletionCall(CallContext* context, LlmRequest request, CancelToken cancel,
@@ -24,8 +36,7 @@ CompletionCall::CompletionCall(CallContext* context, LlmRequest request, CancelT
       request_(std::move(request)),
       cancel_(std::move(cancel)),
       listens_(request_.stream && sink.on_text != nullptr),
-      streams_(context->rules.stream == StreamMode::kAlways ||
-               (context->rules.stream == StreamMode::kAuto && request_.stream)),
+      streams_(AsksForStream(context->rules, request_)),
       family_(context->parameters.Family(request_.model)),
       sink_(std::move(sink)),
       on_end_(std::move(on_end)) {}
@@ -71,6 +82,9 @@ void CompletionCall::StartAttempt(bool counts) {
   ++attempts_;
   if (counts) ++history_.attempts;
   attempt_ = std::make_unique<Attempt>(context_, this, streams_);
+  if (context_->rules.early_stop && request_.max_words > 0) {
+    attempt_->StopEarly(request_.max_words, request_.posting_type);
+  }
   attempt_->Start(WriteRequestBody(request_, parameters_, streams_), request_.deadline);
 }
 
@@ -200,6 +214,11 @@ LlmReply CompletionCall::TakeReply(std::optional<Error> error) {
   reply.model = std::move(completion.model);
   reply.usage = completion.usage;
   reply.usage_kind = completion.usage_kind;
+  const bool stopped_early = reply.finish_reason.kind == FinishReason::Kind::kEarlyStop;
+  if (stopped_early && reply.usage_kind == UsageKind::kUnknown) {
+    reply.usage = EstimateUsage(request_, reply.text);
+    reply.usage_kind = UsageKind::kEstimated;
+  }
   reply.request_id = attempt_->request_id();
   reply.total_ms = Milliseconds(context_->executor->Now() - *first_dispatch_);
   if (const std::optional<Duration> ttft = attempt_->time_to_first_token()) {

@@ -24,6 +24,8 @@ CallRules MakeRules(const LlmOptions& options, std::string host) {
   rules.idle_timeout = std::chrono::milliseconds(options.idle_timeout_ms);
   rules.attempt_timeout = std::chrono::milliseconds(options.attempt_timeout_ms);
   rules.max_reply_bytes = static_cast<std::size_t>(options.max_reply_bytes);
+  rules.early_stop = options.early_stop;
+  rules.hedge = options.hedge == HedgeMode::kAuto;
   rules.retry.max_attempts = options.max_attempts;
   return rules;
 }

@@ -48,6 +48,14 @@ struct EnumNames<HttpVersion> {
 };
 
 template <>
+struct EnumNames<HedgeMode> {
+  static constexpr std::array<EnumName<HedgeMode>, 2> kAll = {{
+      {"auto", HedgeMode::kAuto},
+      {"off", HedgeMode::kOff},
+  }};
+};
+
+template <>
 struct EnumNames<TokenParam> {
   static constexpr std::array<EnumName<TokenParam>, 3> kAll = {{
       {"auto", TokenParam::kAuto},

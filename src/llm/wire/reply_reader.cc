@@ -97,6 +97,12 @@ bool ReplyReader::EndEarly() {
   return true;
 }
 
+void ReplyReader::EndHere(std::size_t bytes) {
+  completion_.text.resize(bytes);
+  completion_.finish_reason = {FinishReason::Kind::kEarlyStop, "early_stop"};
+  ended_ = true;
+}
+
 void ReplyReader::ReadEvent(const SseEvent& event, TextSink on_text) {
   if (IsKeepAlive(event.type)) return;
   ++payload_events_;

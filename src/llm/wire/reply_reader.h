@@ -58,6 +58,10 @@ class ReplyReader {
   // same. False: it is not, and the reader is unchanged.
   bool EndEarly();
 
+  // The reader of the text has enough: the reply is complete with its first `bytes`, whatever the
+  // provider still sends. REQUIRES: !ended(), an event stream.
+  void EndHere(std::size_t bytes);
+
   // Nothing more is needed: see error() and completion().
   bool ended() const { return ended_; }
   // kTruncated, kProtocol, kEncoding, kRefused, kTooLarge, kNomem or what the provider said.

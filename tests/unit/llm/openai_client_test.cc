@@ -152,6 +152,112 @@ TEST_CASE("an unstreamed call") {
   CHECK_FALSE(heard->reply().ttft_ms.has_value());
 }
 
+// --- Early stop
+
+LlmRequest PostText(const World& world, bool stream, std::int64_t max_words) {
+  LlmRequest request = world.Request(stream);
+  request.max_words = max_words;
+  request.posting_type = "analysis";
+  return request;
+}
+
+TEST_CASE("a text that passes its limit is ended with its sentence, and no more is paid") {
+  for (const bool listens : {true, false}) {
+    CAPTURE(listens);
+    World world;
+    const auto heard = world.Start(PostText(world, listens, 4));
+    CHECK(world.http->transfer(0).body.find("\"stream\":true") != std::string::npos);
+    world.http->Connect(0);
+    world.http->Head(0, 200, kEventStream);
+    world.http->Body(0, Delta("標題：月線\\n內容：一二"));
+    world.http->Body(0, Delta("三四五。"));
+    world.http->Body(0, Delta("\\n\\n"));
+    CHECK(heard->replies.empty());
+    world.http->Body(0, Delta("六七") + Delta("八。"));
+    REQUIRE(heard->replies.size() == 1);
+    const LlmReply& reply = heard->reply();
+    CHECK(reply.ok());
+    CHECK(reply.text == "標題：月線\n內容：一二三四五。");
+    if (listens) CHECK(heard->text == reply.text);
+    CHECK(reply.finish_reason.kind == FinishReason::Kind::kEarlyStop);
+    CHECK(reply.usage == Usage{10, 15, 0});
+    CHECK(reply.usage_kind == UsageKind::kEstimated);
+    // Cancelled, not drained: the provider is to stop.
+    CHECK(world.http->transfer(0).state == State::kCancelled);
+  }
+}
+
+TEST_CASE("a text that ends by itself is left alone") {
+  World world;
+  const auto heard = world.Start(PostText(world, true, 4));
+  world.http->Connect(0);
+  world.http->Head(0, 200, kEventStream);
+  world.http->Body(0, Delta("標題：月線\\n內容：一二三四五。\\n"));
+  CHECK(heard->text == "標題：月線\n內容：一二三四五。");
+  world.http->Body(0, std::string(kStop) + std::string(kDone));
+  CHECK(heard->reply().finish_reason.kind == FinishReason::Kind::kStop);
+  CHECK(heard->reply().text == "標題：月線\n內容：一二三四五。\n");
+  CHECK(heard->text == heard->reply().text);
+  CHECK(world.http->transfer(0).state == State::kFinished);
+}
+
+TEST_CASE("early stop: usage that the provider told; off; without a limit; in a whole reply") {
+  const std::string text = Delta("標題：月線\\n內容：一二三四五。六七。");
+  SUBCASE("told") {
+    World world;
+    const auto heard = world.Start(PostText(world, true, 4));
+    world.http->Head(0, 200, kEventStream);
+    world.http->Body(0,
+                     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,"
+                     "\"completion_tokens\":3}}\n\n" +
+                         text);
+    CHECK(heard->reply().usage == Usage{9, 3, 0});
+    CHECK(heard->reply().usage_kind == UsageKind::kExact);
+    return;
+  }
+  LlmOptions options;
+  std::int64_t max_words = 4;
+  FakeTransport::Headers headers = kEventStream;
+  SUBCASE("off") { options.early_stop = false; }
+  SUBCASE("no limit") { max_words = 0; }
+  SUBCASE("whole") { headers = kJson; }
+  World world(options);
+  const auto heard = world.Start(PostText(world, true, max_words));
+  world.http->Head(0, 200, headers);
+  if (headers == kJson) {
+    world.http->Body(0, R"({"choices":[{"index":0,"message":{"content":)"
+                        R"("標題：月線\n內容：一二三四五。六七。"},"finish_reason":"stop"}]})");
+    world.http->End(0);
+  } else {
+    world.http->Body(0, text);
+    CHECK(heard->replies.empty());
+    world.http->Body(0, std::string(kStop) + std::string(kDone));
+  }
+  CHECK(heard->reply().finish_reason.kind == FinishReason::Kind::kStop);
+  CHECK(heard->reply().text == "標題：月線\n內容：一二三四五。六七。");
+}
+
+TEST_CASE("who takes whole replies gets them, unless a post's text may be shortened") {
+  LlmOptions off;
+  off.early_stop = false;
+  off.hedge = HedgeMode::kOff;
+  LlmOptions never;
+  never.stream = StreamMode::kNever;
+  const struct {
+    LlmOptions options;
+    std::int64_t max_words;
+    bool streams;
+  } rows[] = {{{}, 0, false}, {{}, 200, true}, {off, 200, false}, {never, 200, false}};
+  for (const auto& row : rows) {
+    World world(row.options);
+    const auto heard = world.Start(PostText(world, false, row.max_words));
+    const bool streams = world.http->transfer(0).body.find("\"stream\":true") != std::string::npos;
+    CHECK(streams == row.streams);
+    world.http->Reply(0, 200, kWhole, kJson);
+    CHECK(heard->reply().ok());
+  }
+}
+
 TEST_CASE("the stream option goes before the request") {
   LlmOptions options;
   SUBCASE("never: the text comes in one piece") {

@@ -212,8 +212,8 @@ TEST_CASE("an unknown option is refused with the nearest known one") {
 
 TEST_CASE("options of later versions are refused by name, unless null") {
   const std::string_view keys[] = {
-      "llm.endpoints", "llm.fallback_models", "llm.hedge",   "llm.early_stop", "llm.rpm",
-      "llm.tpm",       "budget_usd_per_day",  "store.spool", "store.journal",  "shared",
+      "llm.endpoints",      "llm.fallback_models", "llm.rpm",       "llm.tpm",
+      "budget_usd_per_day", "store.spool",         "store.journal", "shared",
   };
   for (const std::string_view key : keys) {
     CAPTURE(key);

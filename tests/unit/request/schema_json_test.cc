@@ -128,6 +128,8 @@ TEST_CASE("every field of this version is in the schema, and none of a later one
                                                           "llm.attempt_timeout_ms",
                                                           "llm.max_attempts",
                                                           "llm.max_reply_bytes",
+                                                          "llm.hedge",
+                                                          "llm.early_stop",
                                                           "llm.on_failure",
                                                           "llm.prices",
                                                           "prompts.dir",
