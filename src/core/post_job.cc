@@ -60,7 +60,7 @@ PostJob::PostJob(std::shared_ptr<const PostParts> parts, Spec spec, DoneCallback
       started_at_(spec.started_at),
       deadline_(started_at_ + DeadlineOf(request_, parts_->options)),
       generation_deadline_(deadline_ - StoreReserve(DeadlineOf(request_, parts_->options))),
-      rng_(request_.seed.has_value() ? static_cast<std::uint64_t>(*request_.seed)
+      seed_(request_.seed.has_value() ? static_cast<std::uint64_t>(*request_.seed)
                                      : (*parts_->rng)()),
       done_(std::move(done)),
       result_(std::make_shared<PostResult>()),
@@ -396,7 +396,8 @@ void PostJob::EndLateVersions() {
 // --- The post -----------------------------------------------------------------------------------
 
 void PostJob::ChooseAndStore() {
-  result_->chosen = ChooseVersion(parts_->options.choice, result_->versions, &rng_);
+  Rng rng(seed_);
+  result_->chosen = ChooseVersion(parts_->options.choice, result_->versions, &rng);
   if (result_->chosen == 0) return Fail(WorstError(result_->versions));
   const auto chosen =
       std::find_if(result_->versions.begin(), result_->versions.end(),

@@ -126,7 +126,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   const TimePoint started_at_;
   const TimePoint deadline_;             // the whole reply is due
   const TimePoint generation_deadline_;  // earlier, so that the row can still be written
-  Rng rng_;
+  const std::uint64_t seed_;             // of the choice
 
   DoneCallback done_;
   bool ended_ = false;

@@ -91,6 +91,7 @@ class LlmTestClient {
   }
 
   LlmClient* operator->() { return client_.get(); }
+  EventLoop* loop() { return &loop_; }
 
  private:
   EventLoop loop_{"test-reactor"};
