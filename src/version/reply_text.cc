@@ -317,11 +317,11 @@ bool ReplyStream::ReadContent(std::string_view line, bool complete) {
   }
   const bool has_line_end = at_ + line.size() < reply_.size();
   const std::size_t size = line.size() + (has_line_end ? 1 : 0);
-  std::string text;
-  body_.Push(std::string_view(reply_).substr(at_, size), &text);
+  content_.clear();
+  body_.Push(std::string_view(reply_).substr(at_, size), &content_);
   at_ += size;
   at_line_start_ = has_line_end;
-  SendContent(text);
+  SendContent(content_);
   return true;
 }
 

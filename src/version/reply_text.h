@@ -67,6 +67,7 @@ class ReplyStream {
   BodyCleaner body_;
   State state_ = State::kStart;
   std::string reply_;         // all of it, normalised
+  std::string content_;       // what is handed out next; kept for its memory
   std::size_t at_ = 0;        // what of reply_ has been dealt with
   std::size_t searched_ = 0;  // there is no line end between at_ and here
   // What the line at matched_at_ was seen to be, and how long it must be to look at it again.

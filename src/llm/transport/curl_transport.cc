@@ -26,6 +26,7 @@
 #include "llm/transport/curl_failure.h"
 #include "llm/transport/http_transport.h"
 #include "llm/transport/reply_head.h"
+#include "llm/transport/wakeup_pair.h"
 
 namespace postgen {
 namespace {
@@ -321,6 +322,7 @@ Status CurlTransport::Init() {
   if (share_ == nullptr || multi_ == nullptr) {
     return Error(Code::kNomem, "out of memory while starting libcurl");
   }
+  CloseWakeupPairOnExec(multi_.get());
   curl_share_setopt(share_.get(), CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
   CURLM* multi = multi_.get();
   const auto max_connections = static_cast<long>(endpoint_.max_connections);
@@ -507,6 +509,11 @@ void CurlTransport::Cancel(TransferId id) {
 void CurlTransport::SetPaused(TransferId id, bool paused) {
   const auto found = transfers_.find(id);
   if (found == transfers_.end() || found->second->paused == paused) return;
+  long version = 0;
+  if (found->second->started) {
+    curl_easy_getinfo(found->second->easy.get(), CURLINFO_HTTP_VERSION, &version);
+  }
+  if (version > CURL_HTTP_VERSION_1_1) return;
   found->second->paused = paused;
   swayed_.push_back(id);
   if (!in_curl_) Settle();
@@ -515,12 +522,9 @@ void CurlTransport::SetPaused(TransferId id, bool paused) {
 void CurlTransport::ApplyPause(TransferId id) {
   const auto found = transfers_.find(id);
   if (found == transfers_.end() || !found->second->started) return;
-  CURL* easy = found->second->easy.get();
-  long version = 0;
-  curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-  if (version > CURL_HTTP_VERSION_1_1) return;
   in_curl_ = true;
-  curl_easy_pause(easy, found->second->paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
+  curl_easy_pause(found->second->easy.get(),
+                  found->second->paused ? CURLPAUSE_RECV : CURLPAUSE_CONT);
   in_curl_ = false;
 }
 
@@ -811,6 +815,7 @@ std::size_t CurlTransport::OnHeader(char* data, std::size_t /*one*/, std::size_t
 std::size_t CurlTransport::OnBody(char* data, std::size_t /*one*/, std::size_t size,
                                   void* user_data) {
   auto* transfer = static_cast<Transfer*>(user_data);
+  if (transfer->paused) return CURL_WRITEFUNC_PAUSE;  // and comes again
   if (transfer->state == State::kLive) {
     const HttpEndpoint& endpoint = transfer->owner->endpoint_;
     transfer->body_bytes += size;

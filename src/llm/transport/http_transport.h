@@ -95,10 +95,9 @@ class HttpTransport {
   // the handler hears nothing more. No-op for one that has ended.
   virtual void Cancel(TransferId transfer) = 0;
 
-  // Stops reading the reply, so that the server has to wait, or goes on; no-op for one that has
-  // ended. What was read already still comes after SetPaused(true), a few KB; OnEnd does not come
-  // while a transfer is paused. HTTP/2 streams are never paused: libcurl would stop the other
-  // streams of their connection with them.
+  // Stops reading the reply, so that the server has to wait, or goes on. Neither OnBody nor OnEnd
+  // comes while a transfer is paused. No-op for one that has ended, and for HTTP/2: libcurl would
+  // stop the other streams of the connection as well.
   virtual void SetPaused(TransferId transfer, bool paused) = 0;
 
   // The reply is complete for its reader (after `[DONE]`): the handler hears nothing more; what is

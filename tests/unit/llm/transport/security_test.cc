@@ -1,11 +1,13 @@
 // Where keys and prompts must not go, and who may not say so.
 #include <arpa/inet.h>
+#include <curl/curl.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -85,6 +87,29 @@ TEST_CASE("programs that the host starts do not inherit our connections") {
   const std::vector<int> sockets = SocketsTo(server.port());
   REQUIRE(sockets.size() == 1);
   CHECK((fcntl(sockets[0], F_GETFD) & FD_CLOEXEC) != 0);
+}
+
+// Those that a program started now would inherit.
+std::set<int> InheritedDescriptors() {
+  std::set<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    const int fd = std::stoi(entry.path().filename());
+    const int flags = fcntl(fd, F_GETFD);
+    if (flags >= 0 && (flags & FD_CLOEXEC) == 0) found.insert(fd);
+  }
+  return found;
+}
+
+TEST_CASE("nothing that libcurl opens is inherited by other programs") {
+  RawServer server(Always(Reply(200, "", "ok")));
+  const std::set<int> before = InheritedDescriptors();
+  CURLM* const bare = curl_multi_init();  // what it does by itself; later ones do better
+  MESSAGE("libcurl's own: " << InheritedDescriptors().size() - before.size());
+  curl_multi_cleanup(bare);
+  CHECK(InheritedDescriptors() == before);
+  Client client(server.Url("/"));
+  CHECK(client.Fetch()->code() == Code::kOk);
+  CHECK(InheritedDescriptors() == before);
 }
 
 TEST_CASE("TLS: a certificate that is trusted and names the host is accepted, connections resume") {
