@@ -382,7 +382,12 @@ CURLcode CurlTransport::SetConnectionOptions(CURL* easy) {
 
   long version = CURL_HTTP_VERSION_1_1;
   if (origin_.tls && endpoint_.allow_http2) version = CURL_HTTP_VERSION_2TLS;
-  if (!origin_.tls && endpoint_.require_http2) version = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+  if (!origin_.tls && endpoint_.require_http2) {
+    version = CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE;
+    // libcurl 7.88 fails (CURLE_HTTP2) each further request on such a connection.
+    set(CURLOPT_FRESH_CONNECT, 1L);
+    set(CURLOPT_FORBID_REUSE, 1L);
+  }
   set(CURLOPT_HTTP_VERSION, version);
   set(CURLOPT_HTTP09_ALLOWED, 0L);
   set(CURLOPT_PIPEWAIT, 1L);

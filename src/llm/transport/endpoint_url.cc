@@ -127,6 +127,9 @@ Result<EndpointUrl> ParseEndpointUrl(std::string_view base_url) {
   EndpointUrl endpoint;
   const std::string host = Lower(Part(url, CURLUPART_HOST));
   if (host.empty()) return BaseUrlError("has no host");
+  if (host.front() == '.' || host.find("..") != std::string::npos) {
+    return BaseUrlError("has a host with an empty label");
+  }
   endpoint.secure = Part(url, CURLUPART_SCHEME) == "https";
   endpoint.host = WithoutBrackets(host);
   endpoint.loopback = IsLoopback(endpoint.host);

@@ -96,6 +96,9 @@ TEST_CASE("base URLs that are refused, without showing them") {
       "https://h.test//v1",
       "https://h.test\\@other.test/v1",
       "https://[::1",
+      "https://../v1",
+      "https://.h.test/v1",
+      "https://h..test/v1",
   };
   for (const std::string_view given : cases) {
     CAPTURE(given);

@@ -1,5 +1,7 @@
 // What the transport tells of connections that several transfers share.
+#include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "support/h2_connection.h"
@@ -41,6 +43,31 @@ TEST_CASE(
     connections.push_back(recorders[0].end.connection);
   }
   CHECK(connections[0] != connections[1]);
+}
+
+TEST_CASE("HTTP/2 without TLS, where it is required") {
+  RawServer server([](RawConnection& peer) {
+    H2Connection h2(&peer);
+    while (const auto event = h2.Next()) {
+      if (event->kind != H2Event::Kind::kRequest) continue;
+      h2.Head(event->stream, "text/plain");
+      h2.Data(event->stream, "ok", /*end=*/true);
+    }
+  });
+  HttpEndpoint endpoint = Client::EndpointOf(server.Url("/"));
+  endpoint.require_http2 = true;
+  Client client(std::move(endpoint));
+  for (int round = 0; round < 2; ++round) {
+    std::vector<Recorder> recorders(10);
+    client.Run([&] {
+      for (Recorder& recorder : recorders) client.transport()->Post("{}", &recorder);
+    });
+    for (Recorder& recorder : recorders) {
+      recorder.ended.Wait();
+      CHECK(CodeName(recorder.code()) == CodeName(Code::kOk));
+      CHECK(recorder.body == "ok");
+    }
+  }
 }
 
 TEST_CASE("a connection that was idle and broke is stale") {
