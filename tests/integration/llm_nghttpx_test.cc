@@ -175,6 +175,19 @@ TEST_CASE("nghttpx: the network breaks with 100 streams, and each is tried again
   for (const auto& call : calls) CHECK(CodeName(CodeOf(call->Wait())) == CodeName(Code::kOk));
 }
 
+TEST_CASE("nghttpx: the check is free") {
+  const Emulator emulator({"--api-key=" + std::string(kKey)});
+  Site site(emulator);
+  LlmTestClient client(site.url(), site.Options());
+  Notification done;
+  client->Check(TimePoint::max(), [&](const Status& status) {
+    CHECK(status.ok());
+    done.Notify();
+  });
+  done.Wait();
+  CHECK(emulator.Count("requests_total") == 0);
+}
+
 TEST_CASE("nghttpx: a provider that is not there, and a proxy without HTTP/2") {
   const Emulator emulator({"--fail=status=503"});
   Site site(emulator, {"--npn-list=http/1.1"});

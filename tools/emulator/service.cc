@@ -129,7 +129,13 @@ std::shared_ptr<Exchange> Service::Accept(const HttpRequest& request, std::uint6
       if (exchange->waiting) waiting_.push_back({exchange, std::move(start)});
     }
   } else if (EndsWith(path, "/models")) {
-    get ? reply(200, ModelsBody(settings_)) : refuse(MethodError(request.method));
+    if (!get) {
+      refuse(MethodError(request.method));
+    } else if (auto error = CheckKey(request, settings_.api_key)) {
+      refuse(*error);
+    } else {
+      reply(200, ModelsBody(settings_));
+    }
   } else if (path == "/health") {
     get ? reply(200, R"({"status":"ok"})") : refuse(MethodError(request.method));
   } else if (path == "/ledger" && get) {

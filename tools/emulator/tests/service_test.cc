@@ -66,6 +66,9 @@ TEST_CASE("routes") {
         200);
   CHECK(Status(*driver.Send(Request("GET", "/v1/chat/completions"))) == 405);
   CHECK(Status(*driver.Send(Request("GET", "/v1/models"))) == 200);
+  HttpRequest without_key = Request("GET", "/v1/models");
+  without_key.authorization.reset();
+  CHECK(Status(*driver.Send(without_key)) == 401);
   CHECK(Status(*driver.Send(Request("GET", "/health"))) == 200);
   CHECK(Status(*driver.Send(Request("GET", "/ledger"))) == 200);
   CHECK(Status(*driver.Send(Request("POST", "/ledger/reset"))) == 200);
