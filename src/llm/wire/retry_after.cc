@@ -90,6 +90,8 @@ std::optional<WallTime> ParseHttpDate(std::string_view text) {
   const auto minute = ParseDigits(text, 20, 2);
   const auto second = ParseDigits(text, 23, 2);
   if (!day || !month || !year || !hour || !minute || !second) return std::nullopt;
+  // What a clock of nanoseconds can hold, with room for a difference.
+  if (*year < 1970 || *year > 2200) return std::nullopt;
   const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(*month),
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!date.ok() || *hour > 23 || *minute > 59 || *second > 60) return std::nullopt;

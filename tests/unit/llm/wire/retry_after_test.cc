@@ -39,6 +39,8 @@ TEST_CASE("retry-after in every form") {
       {"1 s", std::nullopt},
       {" 1", std::nullopt},
       {"0x10", std::nullopt},
+      {"Fri, 31 Dec 0227 23:59:59 GMT", std::nullopt},  // before all that nanoseconds can tell
+      {"Fri, 31 Dec 9999 23:59:59 GMT", std::nullopt},
       {"Sun, 31 Feb 1994 08:49:37 GMT", std::nullopt},
       {"Sun, 06 Nov 2094 25:49:37 GMT", std::nullopt},
       {"Sun, 06 Nov 2094 08:49:37 UTC", std::nullopt},
