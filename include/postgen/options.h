@@ -31,6 +31,16 @@ enum class AuthScheme { kBearer, kApiKey };
 enum class HttpVersion { kAuto, kHttp1, kHttp2 };  // "auto", "1.1", "2"
 enum class Choice { kRandom };
 
+// One provider, or one key of it.
+struct LlmEndpoint {
+  std::string base_url;             // required
+  std::string api_key;              // required; as LlmOptions::api_key
+  std::vector<std::string> models;  // that it serves; empty: all
+  std::map<std::string, std::string> headers;
+  std::map<std::string, std::string> query;
+  AuthScheme auth = AuthScheme::kBearer;
+};
+
 struct LlmOptions {
   // "openai": any OpenAI-compatible server. "template": the offline writer, whose texts are marked
   // as such.
@@ -41,11 +51,16 @@ struct LlmOptions {
   std::map<std::string, std::string> headers;
   std::map<std::string, std::string> query;
   AuthScheme auth = AuthScheme::kBearer;  // "bearer" or "api-key"
-  std::string proxy;                      // empty: none; never taken from the environment
-  std::string ca_file;                    // empty: the system's
+  // In order of preference. Not empty: in place of base_url, api_key, headers, query and auth
+  // above.
+  std::vector<LlmEndpoint> endpoints;
+  std::string proxy;    // empty: none; never taken from the environment
+  std::string ca_file;  // empty: the system's
   HttpVersion http_version = HttpVersion::kAuto;
 
   std::string default_model = "gpt-4o-mini";
+  // Tried in this order when a model is refused, unavailable or overloaded.
+  std::vector<std::string> fallback_models;
   double temperature = 1.0;                // 0..2; left out where a model refuses it
   bool use_kol_temperature = false;        // the profile's model_temp wins
   std::optional<std::int64_t> max_tokens;  // absent: derived from max_words
@@ -66,6 +81,10 @@ struct LlmOptions {
   std::int64_t attempt_timeout_ms = 60000;
   std::int64_t max_attempts = 4;                     // tries for one version
   std::int64_t max_reply_bytes = 8LL * 1024 * 1024;  // of one reply, wire bytes
+
+  // Requests and tokens a minute to each endpoint; absent: what the server's headers tell.
+  std::optional<std::int64_t> rpm;
+  std::optional<std::int64_t> tpm;
 
   OnFailure on_failure = OnFailure::kError;
   std::map<std::string, ModelPrice> prices;  // over the built-in table

@@ -64,16 +64,16 @@ bool IsReserved(std::string_view lower_name, AuthScheme auth) {
   return std::find(kReserved.begin(), kReserved.end(), lower_name) != kReserved.end();
 }
 
-Result<std::string> KeyHeader(const LlmOptions& options) {
+Result<std::string> KeyHeader(const LlmEndpoint& options, const std::string& prefix) {
+  const std::string field = prefix + "api_key";
   const std::string_view key = Trim(options.api_key);
   if (key.empty()) {
-    return ConfigError("llm.api_key",
-                       "is empty; servers that need no key take any text, such as \"none\"");
+    return ConfigError(field, "is empty; servers that need no key take any text, such as \"none\"");
   }
-  if (key.size() > kMaxKeyBytes) return ConfigError("llm.api_key", "is longer than 8192 bytes");
+  if (key.size() > kMaxKeyBytes) return ConfigError(field, "is longer than 8192 bytes");
   const bool printable =
       std::all_of(key.begin(), key.end(), [](char c) { return c >= ' ' && c <= '~'; });
-  if (!printable) return ConfigError("llm.api_key", "has a control or non-ASCII character inside");
+  if (!printable) return ConfigError(field, "has a control or non-ASCII character inside");
   // Of its final size at once: no part of the key stays behind in freed memory.
   std::string header;
   header.reserve(32 + key.size());
@@ -82,13 +82,14 @@ Result<std::string> KeyHeader(const LlmOptions& options) {
   return header;
 }
 
-Status AddUserHeaders(const LlmOptions& options, std::vector<std::string>* headers) {
+Status AddUserHeaders(const LlmEndpoint& options, const std::string& prefix,
+                      std::vector<std::string>* headers) {
   bool has_user_agent = false;
   for (const auto& [name, raw_value] : options.headers) {
     if (!IsHeaderName(name)) {
-      return ConfigError("llm.headers", "has a name that is no header name (RFC 9110 token)");
+      return ConfigError(prefix + "headers", "has a name that is no header name (RFC 9110 token)");
     }
-    const std::string field = "llm.headers." + name;
+    const std::string field = prefix + "headers." + name;
     const std::string lower = Lower(name);
     if (IsReserved(lower, options.auth)) return ConfigError(field, "is set by postgen itself");
     if (HasControl(raw_value)) return ConfigError(field, "has a control character in its value");
@@ -101,7 +102,7 @@ Status AddUserHeaders(const LlmOptions& options, std::vector<std::string>* heade
   return {};
 }
 
-std::string QueryText(const LlmOptions& options) {
+std::string QueryText(const LlmEndpoint& options) {
   std::string query;
   for (const auto& [name, value] : options.query) {
     query += query.empty() ? '?' : '&';
@@ -112,34 +113,37 @@ std::string QueryText(const LlmOptions& options) {
   return query;
 }
 
-Result<EndpointUrl> CheckedUrl(const LlmOptions& options) {
-  Result<EndpointUrl> url = ParseEndpointUrl(options.base_url);
-  if (url.ok() && !url->secure && !url->loopback && !options.allow_insecure_http) {
-    return ConfigError("llm.base_url",
+Result<EndpointUrl> CheckedUrl(const std::string& base_url, const std::string& prefix,
+                               bool allow_insecure_http) {
+  const std::string field = prefix + "base_url";
+  Result<EndpointUrl> url = ParseEndpointUrl(base_url, field);
+  if (url.ok() && !url->secure && !url->loopback && !allow_insecure_http) {
+    return ConfigError(field,
                        "would send the key and the prompts unencrypted to another machine; use "
                        "https:// or set llm.allow_insecure_http");
   }
   return url;
 }
 
-}  // namespace
-
-Result<Endpoint> MakeEndpoint(const LlmOptions& options) {
-  Result<EndpointUrl> url = CheckedUrl(options);
+// `prefix` of the options that `one` comes from: "llm.", "llm.endpoints[1].".
+Result<Endpoint> MakeEndpoint(const LlmOptions& options, const LlmEndpoint& one,
+                              const std::string& prefix) {
+  Result<EndpointUrl> url = CheckedUrl(one.base_url, prefix, options.allow_insecure_http);
   if (!url.ok()) return std::move(url).error();
-  Result<std::string> key_header = KeyHeader(options);
+  Result<std::string> key_header = KeyHeader(one, prefix);
   if (!key_header.ok()) return std::move(key_header).error();
 
   Endpoint endpoint;
   endpoint.host = url->host;
+  endpoint.models = one.models;
   HttpEndpoint& http = endpoint.http;
-  http.headers.reserve(options.headers.size() + 2);
+  http.headers.reserve(one.headers.size() + 2);
   http.headers.push_back(std::move(key_header).value());
-  if (Status status = AddUserHeaders(options, &http.headers); !status.ok()) {
+  if (Status status = AddUserHeaders(one, prefix, &http.headers); !status.ok()) {
     return std::move(status).error();
   }
-  http.url = url->url + "/chat/completions" + QueryText(options);
-  http.probe_url = url->url + "/models" + QueryText(options);
+  http.url = url->url + "/chat/completions" + QueryText(one);
+  http.probe_url = url->url + "/models" + QueryText(one);
   http.proxy = options.proxy;
   http.ca_file = options.ca_file;
   http.allow_http2 = options.http_version != HttpVersion::kHttp1;
@@ -148,6 +152,34 @@ Result<Endpoint> MakeEndpoint(const LlmOptions& options) {
   http.connect_timeout = std::chrono::milliseconds(options.connect_timeout_ms);
   http.max_reply_bytes = static_cast<std::size_t>(options.max_reply_bytes);
   return endpoint;
+}
+
+LlmEndpoint OnlyEndpoint(const LlmOptions& options) {
+  return {.base_url = options.base_url,
+          .api_key = options.api_key,
+          .models = {},
+          .headers = options.headers,
+          .query = options.query,
+          .auth = options.auth};
+}
+
+}  // namespace
+
+Result<std::vector<Endpoint>> MakeEndpoints(const LlmOptions& options) {
+  std::vector<Endpoint> endpoints;
+  const auto add = [&](const LlmEndpoint& one, const std::string& prefix) -> Status {
+    Result<Endpoint> endpoint = MakeEndpoint(options, one, prefix);
+    if (!endpoint.ok()) return std::move(endpoint).error();
+    endpoints.push_back(*std::move(endpoint));
+    return {};
+  };
+  Status status;
+  if (options.endpoints.empty()) status = add(OnlyEndpoint(options), "llm.");
+  for (std::size_t i = 0; i < options.endpoints.size() && status.ok(); ++i) {
+    status = add(options.endpoints[i], "llm.endpoints[" + std::to_string(i) + "].");
+  }
+  if (!status.ok()) return std::move(status).error();
+  return endpoints;
 }
 
 }  // namespace postgen

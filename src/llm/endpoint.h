@@ -3,6 +3,7 @@
 #define POSTGEN_SRC_LLM_ENDPOINT_H_
 
 #include <string>
+#include <vector>
 
 #include "llm/transport/http_transport.h"
 #include "postgen/error.h"
@@ -11,12 +12,14 @@
 namespace postgen {
 
 struct Endpoint {
-  HttpEndpoint http;  // holds the key, in its headers: its only copy on our side
-  std::string host;   // for people: PostResult::provider, messages
+  HttpEndpoint http;                // holds the key, in its headers: its only copy on our side
+  std::string host;                 // for people: PostResult::provider, messages
+  std::vector<std::string> models;  // that it serves; empty: all
 };
 
-// Fails with kInvalidConfig naming the option; the message never shows a value.
-Result<Endpoint> MakeEndpoint(const LlmOptions& options);
+// One or more, in the order of llm.endpoints. Fails with kInvalidConfig naming the option; the
+// message never shows a value.
+Result<std::vector<Endpoint>> MakeEndpoints(const LlmOptions& options);
 
 }  // namespace postgen
 

@@ -6,14 +6,29 @@
 #include <cstdint>
 #include <string_view>
 
+#include "postgen/error.h"
 #include "postgen/options.h"
 #include "request/field.h"
+#include "request/json_value.h"
 #include "request/text_check.h"
 
 namespace postgen {
 
 inline constexpr std::int64_t kMaxTimeoutMs = 24LL * 60 * 60 * 1000;
 inline constexpr std::int64_t kMaxTtlSeconds = 10LL * 365 * 24 * 60 * 60;
+
+// One of llm.endpoints.
+inline constexpr auto kEndpointFields = std::to_array<Field<LlmEndpoint>>({
+    {&LlmEndpoint::base_url, {.name = "base_url", .check = BaseUrl}},
+    {&LlmEndpoint::api_key, {.name = "api_key", .check = ApiKey}},
+    {&LlmEndpoint::models, {.name = "models", .max = 200, .check = ModelName}},
+    {&LlmEndpoint::headers, {.name = "headers", .check = HeaderValue, .check_name = HeaderName}},
+    {&LlmEndpoint::query, {.name = "query", .check = PlainText, .check_name = PlainText}},
+    {&LlmEndpoint::auth, {.name = "auth"}},
+});
+
+// The whole list; an error names `llm.endpoints[1].base_url`.
+Status ReadEndpoints(const JsonValue& value, LlmOptions* llm);
 
 inline constexpr auto kLlmFields = std::to_array<Field<LlmOptions>>({
     {&LlmOptions::provider,
@@ -27,7 +42,12 @@ inline constexpr auto kLlmFields = std::to_array<Field<LlmOptions>>({
     {&LlmOptions::api_key, {.name = "api_key", .doc = "Key of the API.", .check = ApiKey}},
     {&LlmOptions::allow_insecure_http,
      {.name = "allow_insecure_http", .doc = "Allow http: URLs beyond loopback."}},
-    {NotYet{}, {.name = "endpoints"}},
+    {ReadObject<LlmOptions>(&ReadEndpoints),
+     {.name = "endpoints",
+      .doc = "Several providers or keys, in order of preference, in place of base_url, api_key, "
+             "headers, query and auth: [{base_url, api_key, models, headers, query, auth}]; "
+             "without models: for all of them.",
+      .array = true}},
     {&LlmOptions::headers,
      {.name = "headers",
       .doc = "Further request headers.",
@@ -54,7 +74,11 @@ inline constexpr auto kLlmFields = std::to_array<Field<LlmOptions>>({
       .doc = "Model where neither request nor profile names one.",
       .max = 200,
       .check = ModelName}},
-    {NotYet{}, {.name = "fallback_models"}},
+    {&LlmOptions::fallback_models,
+     {.name = "fallback_models",
+      .doc = "Models to try in this order when one is refused, unavailable or overloaded.",
+      .max = 200,
+      .check = ModelName}},
     {&LlmOptions::temperature,
      {.name = "temperature",
       .doc = "Sampling temperature; left out where a model refuses it.",
@@ -105,8 +129,16 @@ inline constexpr auto kLlmFields = std::to_array<Field<LlmOptions>>({
     {&LlmOptions::early_stop,
      {.name = "early_stop",
       .doc = "End a stream at the end of the sentence that passes max_words."}},
-    {NotYet{}, {.name = "rpm"}},
-    {NotYet{}, {.name = "tpm"}},
+    {&LlmOptions::rpm,
+     {.name = "rpm",
+      .doc = "Requests a minute to an endpoint. Default: as its headers tell.",
+      .min = 1,
+      .max = 1000000000}},
+    {&LlmOptions::tpm,
+     {.name = "tpm",
+      .doc = "Tokens a minute to an endpoint. Default: as its headers tell.",
+      .min = 1,
+      .max = 1000000000000}},
     {&LlmOptions::on_failure,
      {.name = "on_failure",
       .doc = "A version that failed is reported, or filled by the offline writer and marked."}},

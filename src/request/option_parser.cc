@@ -23,6 +23,8 @@ constexpr DocumentKind kGeneral = OptionGroup("");
 constexpr DocumentKind kLlm = OptionGroup("llm");
 constexpr DocumentKind kStore = OptionGroup("store");
 
+constexpr std::size_t kMaxEndpoints = 32;
+
 std::vector<std::string> KnownKeys() {
   std::vector<std::string> keys;
   const auto add = [&keys](const std::string& prefix, const auto& fields) {
@@ -76,6 +78,43 @@ Status ReadGroup(const JsonValue& value, std::string_view name, const Fields& fi
   return status;
 }
 
+std::string EndpointName(std::size_t index) {
+  return "llm.endpoints[" + std::to_string(index) + "]";
+}
+
+Status ReadEndpoint(const JsonValue& value, const std::string& name, LlmEndpoint* endpoint) {
+  const auto* members = value.As<JsonValue::Object>();
+  if (members == nullptr) return FieldError(kGeneral, name, "must be a JSON object");
+  std::vector<std::string_view> unknown;
+  Status status = ReadFields(kEndpointFields, *members, OptionGroup(name), endpoint, &unknown);
+  if (!status.ok() || unknown.empty()) return status;
+  const std::string shown = Printable(unknown.front());
+  return Error(Code::kInvalidConfig,
+               "unknown option `" + name + '.' + shown +
+                   "`: an endpoint has base_url, api_key, models, headers, query and auth",
+               name + '.' + shown);
+}
+
+Status CheckEndpoints(LlmOptions* llm) {
+  if (llm->endpoints.size() > kMaxEndpoints) {
+    return FieldError(kLlm, "endpoints",
+                      "must not have more than " + std::to_string(kMaxEndpoints) + " entries");
+  }
+  for (std::size_t i = 0; i < llm->endpoints.size(); ++i) {
+    LlmEndpoint& endpoint = llm->endpoints[i];
+    const std::string name = EndpointName(i);
+    endpoint.api_key = std::string(Trim(endpoint.api_key));
+    if (endpoint.api_key.empty()) {
+      return FieldError(OptionGroup(name), "api_key",
+                        "must not be empty: servers that need no key take any text");
+    }
+    if (Status status = CheckFields(kEndpointFields, endpoint, OptionGroup(name)); !status.ok()) {
+      return status;
+    }
+  }
+  return {};
+}
+
 Status ReadOptions(const JsonValue::Object& document, Options* options) {
   std::vector<std::string_view> unknown;
   Status status = ReadFields(kGeneralFields, document, kGeneral, options, &unknown);
@@ -112,6 +151,17 @@ bool HasEmptyKey(const JsonValue::Object& document) {
 
 }  // namespace
 
+Status ReadEndpoints(const JsonValue& value, LlmOptions* llm) {
+  const auto* list = value.As<JsonValue::Array>();
+  if (list == nullptr) return FieldError(kLlm, "endpoints", "must be a JSON array of objects");
+  llm->endpoints.clear();
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    Status status = ReadEndpoint((*list)[i], EndpointName(i), &llm->endpoints.emplace_back());
+    if (!status.ok()) return status;
+  }
+  return {};
+}
+
 Result<Options> ParseOptions(std::string_view json) {
   const Result<JsonValue::Object> document = ParseBody(json, "options", Code::kInvalidConfig);
   if (!document.ok()) return document.error();
@@ -134,6 +184,7 @@ Status ValidateOptions(Options* options) {
     ClampFields(fields, &(options->*group));
   });
   if (Status status = CheckOptions(*options); !status.ok()) return status;
+  if (Status status = CheckEndpoints(&llm); !status.ok()) return status;
   if (options->store.pool_min > options->store.pool_max) {
     return FieldError(kStore, "pool_min", "must not be greater than `store.pool_max`");
   }

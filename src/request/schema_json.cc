@@ -47,7 +47,7 @@ void WriteFields(std::string_view group, const Fields& fields, JsonWriter* json)
         json->Key("default");
         ValueType<Member>::Write(defaults.*member, json);
       } else {
-        json->Key("type").String("object");
+        json->Key("type").String(field.rule.array ? "json" : "object");
         json->Key("default").Null();
       }
     };

@@ -231,8 +231,8 @@ bool ValueType<std::vector<std::string>>::Read(const JsonValue& value, const Rul
 std::string ValueType<std::vector<std::string>>::Violation(const Rule& rule, const Strings& value) {
   if (value.size() > kMaxListEntries) return Expectation(rule);
   for (const std::string& text : value) {
-    if (const std::string_view violation = TextViolation(text); !violation.empty()) {
-      return "has an entry that " + std::string(violation);
+    if (const std::string violation = Violated(rule.check, text); !violation.empty()) {
+      return "has an entry that is refused: it " + violation;
     }
   }
   return {};

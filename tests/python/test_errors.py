@@ -125,7 +125,8 @@ def test_too_many_posts(
         ({"stor": {}}, "store"),
         ({"llm": {"temperature": 3}}, "llm.temperature"),
         ({"cache": {"url": "redis://localhost"}}, "cache.url"),
-        ({"llm": {"endpoints": []}}, "llm.endpoints"),
+        ({"llm": {"endpoints": [{"api_key": "k"}]}}, "llm.endpoints[0].base_url"),
+        ({"llm": {"rpm": 0.5}}, "llm.rpm"),
     ],
 )
 def test_refused_options(options: dict[str, Any], named: str) -> None:

@@ -69,6 +69,7 @@ def test_flags_set_what_they_name() -> None:
         "kol_serial": "1",
         "versions": "2",
         "commodityTags": "[]",
+        "llm.endpoints": "[]",
         "llm.max_attempts": "2",
         "llm.max_reply_bytes": "4096",
         "prompts.dir": "",

@@ -16,10 +16,6 @@ struct UrlDeleter {
 };
 using UrlHandle = std::unique_ptr<CURLU, UrlDeleter>;
 
-Error BaseUrlError(const std::string& why) {
-  return Error(Code::kInvalidConfig, "llm.base_url " + why, "llm.base_url");
-}
-
 // Empty where the URL has no such part.
 std::string Part(const UrlHandle& url, CURLUPart part) {
   char* text = nullptr;
@@ -94,7 +90,7 @@ std::string ObjectionToText(std::string_view base_url) {
   // libcurl would take the path's first segment for the host.
   if (base_url.substr(host, 1) == "/") return "has no host";
   if (base_url.find_first_of("?#") != std::string_view::npos) {
-    return "must not have a query or fragment; queries go into llm.query";
+    return "must not have a query or fragment; it goes into query";
   }
   if (HasOddSegments(base_url)) return "must not have dot segments or escaped slashes in its path";
   return {};
@@ -102,33 +98,36 @@ std::string ObjectionToText(std::string_view base_url) {
 
 }  // namespace
 
-Result<EndpointUrl> ParseEndpointUrl(std::string_view base_url) {
+Result<EndpointUrl> ParseEndpointUrl(std::string_view base_url, const std::string& field) {
+  const auto refuse = [&field](const std::string& why) {
+    return Error(Code::kInvalidConfig, field + ' ' + why, field);
+  };
   if (std::string objection = ObjectionToText(base_url); !objection.empty()) {
-    return BaseUrlError(objection);
+    return refuse(objection);
   }
   const UrlHandle url(curl_url());
-  if (url == nullptr) return Error(Code::kNomem, "out of memory while reading llm.base_url");
+  if (url == nullptr) return Error(Code::kNomem, "out of memory while reading " + field);
   const std::string text = WithoutSlashesAtEnd(std::string(base_url));
   if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) {
-    return BaseUrlError("is no valid URL; it should look like https://api.openai.com/v1");
+    return refuse("is no valid URL; it should look like https://api.openai.com/v1");
   }
   if (!Part(url, CURLUPART_USER).empty() || !Part(url, CURLUPART_PASSWORD).empty() ||
       text.find('@') != std::string::npos) {
-    return BaseUrlError("must not have a user or password; the key goes into llm.api_key");
+    return refuse("must not have a user or password; the key goes into api_key");
   }
   const std::string port = Part(url, CURLUPART_PORT);
   if (port.find_first_not_of('0') == std::string::npos && !port.empty()) {
-    return BaseUrlError("has port 0");
+    return refuse("has port 0");
   }
   if (Part(url, CURLUPART_PATH).find("//") != std::string::npos) {
-    return BaseUrlError("has an empty segment (//) in its path");
+    return refuse("has an empty segment (//) in its path");
   }
 
   EndpointUrl endpoint;
   const std::string host = Lower(Part(url, CURLUPART_HOST));
-  if (host.empty()) return BaseUrlError("has no host");
+  if (host.empty()) return refuse("has no host");
   if (host.front() == '.' || host.find("..") != std::string::npos) {
-    return BaseUrlError("has a host with an empty label");
+    return refuse("has a host with an empty label");
   }
   endpoint.secure = Part(url, CURLUPART_SCHEME) == "https";
   endpoint.host = WithoutBrackets(host);

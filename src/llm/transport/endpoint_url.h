@@ -17,9 +17,10 @@ struct EndpointUrl {
 };
 
 // Takes http: and https: URLs of printable ASCII without user, query, fragment, dot segments and
-// empty path segments. Fails with kInvalidConfig naming llm.base_url; the message never shows the
-// URL, which may hold a password.
-Result<EndpointUrl> ParseEndpointUrl(std::string_view base_url);
+// empty path segments. Fails with kInvalidConfig naming `field`, the option; the message never
+// shows the URL, which may hold a password.
+Result<EndpointUrl> ParseEndpointUrl(std::string_view base_url,
+                                     const std::string& field = "llm.base_url");
 
 // Everything but letters, digits and -._~ as %XX (RFC 3986).
 std::string PercentEncode(std::string_view text);

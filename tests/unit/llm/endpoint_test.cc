@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -16,6 +17,14 @@ LlmOptions Options() {
   LlmOptions options;
   options.api_key = "sk-test";
   return options;
+}
+
+// The only one.
+Result<Endpoint> MakeEndpoint(const LlmOptions& options) {
+  Result<std::vector<Endpoint>> endpoints = MakeEndpoints(options);
+  if (!endpoints.ok()) return std::move(endpoints).error();
+  REQUIRE(endpoints->size() == 1);
+  return std::move(endpoints->front());
 }
 
 bool HasHeader(const Endpoint& endpoint, std::string_view header) {
@@ -236,6 +245,51 @@ TEST_CASE("limits and protocol are passed on") {
   CHECK(endpoint->http.ca_file == options.ca_file);
   options.http_version = HttpVersion::kHttp2;
   CHECK(MakeEndpoint(options)->http.require_http2);
+}
+
+TEST_CASE("several endpoints, each with its own key, headers and query") {
+  LlmOptions options;
+  options.headers = {{"X-Only", "single"}};
+  options.endpoints.resize(2);
+  options.endpoints[0] = {.base_url = "https://a.test/v1",
+                          .api_key = "sk-a",
+                          .models = {},
+                          .headers = {},
+                          .query = {},
+                          .auth = AuthScheme::kBearer};
+  options.endpoints[1] = {.base_url = "https://b.test/openai/deployments/d",
+                          .api_key = "sk-b",
+                          .models = {"gpt-4o"},
+                          .headers = {{"X-Team", "t"}},
+                          .query = {{"api-version", "2024-10-21"}},
+                          .auth = AuthScheme::kApiKey};
+  Result<std::vector<Endpoint>> endpoints = MakeEndpoints(options);
+  REQUIRE(endpoints.ok());
+  REQUIRE(endpoints->size() == 2);
+  const Endpoint& a = (*endpoints)[0];
+  const Endpoint& b = (*endpoints)[1];
+  CHECK(a.host == "a.test");
+  CHECK(a.models.empty());
+  CHECK(HasHeader(a, "Authorization: Bearer sk-a"));
+  CHECK_FALSE(HasHeader(a, "X-Only: single"));
+  CHECK(b.http.url ==
+        "https://b.test/openai/deployments/d/chat/completions?api-version=2024-10-21");
+  CHECK(b.models == std::vector<std::string>{"gpt-4o"});
+  CHECK(HasHeader(b, "api-key: sk-b"));
+  CHECK(HasHeader(b, "X-Team: t"));
+
+  SUBCASE("a wrong one is named") {
+    options.endpoints[1].base_url = "http://b.test";
+    const Result<std::vector<Endpoint>> refused = MakeEndpoints(options);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().details.field == "llm.endpoints[1].base_url");
+  }
+  SUBCASE("so is a wrong header") {
+    options.endpoints[0].headers = {{"Host", "x"}};
+    const Result<std::vector<Endpoint>> refused = MakeEndpoints(options);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().details.field == "llm.endpoints[0].headers.Host");
+  }
 }
 
 }  // namespace

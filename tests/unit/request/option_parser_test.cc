@@ -212,8 +212,7 @@ TEST_CASE("an unknown option is refused with the nearest known one") {
 
 TEST_CASE("options of later versions are refused by name, unless null") {
   const std::string_view keys[] = {
-      "llm.endpoints",      "llm.fallback_models", "llm.rpm",       "llm.tpm",
-      "budget_usd_per_day", "store.spool",         "store.journal", "shared",
+      "budget_usd_per_day", "store.spool", "store.journal", "shared",
   };
   for (const std::string_view key : keys) {
     CAPTURE(key);
@@ -225,6 +224,76 @@ TEST_CASE("options of later versions are refused by name, unless null") {
   CHECK(Contains(Bad(R"({"choice":"best"})").message, "best is not in this version"));
   CHECK(Contains(Bad(Option("cache.url", "\"redis://localhost\"")).message, "not in this version"));
   CHECK(Contains(Bad(Option("cache.url", "\"rediss://localhost\"")).message, "TLS"));
+}
+
+TEST_CASE("rates are whole and at least 1") {
+  const Options options = Good(R"({"llm":{"rpm":500,"tpm":200000}})");
+  CHECK(options.llm.rpm == 500);
+  CHECK(options.llm.tpm == 200000);
+  CHECK_FALSE(Good("{}").llm.rpm.has_value());
+  for (const std::string_view key : {"llm.rpm", "llm.tpm"}) {
+    for (const std::string_view value : {"0", "-1", "0.5", "1.5", "\"500\"", "1e30", "true"}) {
+      CAPTURE(value);
+      CHECK(Bad(Option(key, value)).details.field == key);
+    }
+  }
+}
+
+TEST_CASE("fallback models") {
+  CHECK(Good(R"({"llm":{"fallback_models":["a","b"]}})").llm.fallback_models ==
+        std::vector<std::string>{"a", "b"});
+  for (const std::string_view value : {R"("a")", R"([""])", R"(["a\nb"])", "[1]", "{}"}) {
+    CAPTURE(value);
+    CHECK(Bad(Option("llm.fallback_models", value)).details.field == "llm.fallback_models");
+  }
+}
+
+TEST_CASE("endpoints") {
+  const Options options = Good(R"({"llm":{"endpoints":[
+    {"base_url":"https://a.test/v1","api_key":" sk-a "},
+    {"base_url":"https://b.test/openai","api_key":"sk-b","models":["gpt-4o"],"auth":"api-key",
+     "headers":{"X-Team":"t"},"query":{"api-version":"1"}}]}})");
+  REQUIRE(options.llm.endpoints.size() == 2);
+  CHECK(options.llm.endpoints[0].api_key == "sk-a");
+  CHECK(options.llm.endpoints[0].auth == AuthScheme::kBearer);
+  CHECK(options.llm.endpoints[1].base_url == "https://b.test/openai");
+  CHECK(options.llm.endpoints[1].models == std::vector<std::string>{"gpt-4o"});
+  CHECK(options.llm.endpoints[1].auth == AuthScheme::kApiKey);
+  CHECK(options.llm.endpoints[1].headers.at("X-Team") == "t");
+  CHECK(options.llm.endpoints[1].query.at("api-version") == "1");
+  CHECK(Good(R"({"llm":{"endpoints":[]}})").llm.endpoints.empty());
+}
+
+TEST_CASE("an endpoint that is refused is named, its key is not") {
+  struct Row {
+    std::string endpoint;
+    std::string field;
+  };
+  const std::string good = R"({"base_url":"https://a.test/v1","api_key":"sk-a"})";
+  const std::vector<Row> rows = {
+      {"1", ""},
+      {R"({"api_key":"sk-secret"})", ".base_url"},
+      {R"({"base_url":"ftp://b.test","api_key":"sk-secret"})", ".base_url"},
+      {R"({"base_url":"https://b.test"})", ".api_key"},
+      {R"({"base_url":"https://b.test","api_key":"sk-\nsecret"})", ".api_key"},
+      {R"({"base_url":"https://b.test","api_key":"sk-secret","models":"gpt-4o"})", ".models"},
+      {R"({"base_url":"https://b.test","api_key":"sk-secret","models":[""]})", ".models"},
+      {R"({"base_url":"https://b.test","api_key":"sk-secret","headers":{"Host":"x"}})", ".headers"},
+      {R"({"base_url":"https://b.test","api_key":"sk-secret","query":1})", ".query"},
+      {R"({"base_url":"https://b.test","api_key":"sk-secret","auth":"basic"})", ".auth"},
+      {R"({"base_url":"https://b.test","api_key":"sk-secret","modles":[]})", ".modles"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.endpoint);
+    const Error error = Bad(Option("llm.endpoints", "[" + good + "," + row.endpoint + "]"));
+    CHECK(error.details.field == "llm.endpoints[1]" + row.field);
+    CHECK(Contains(error.message, "llm.endpoints[1]" + row.field));
+    CHECK_FALSE(Contains(error.message, "secret"));
+  }
+  CHECK(Bad(Option("llm.endpoints", good)).details.field == "llm.endpoints");
+  std::string many = "[" + good;
+  for (int i = 0; i < 32; ++i) many += "," + good;
+  CHECK(Bad(Option("llm.endpoints", many + "]")).details.field == "llm.endpoints");
 }
 
 TEST_CASE("an API key is trimmed outside and refused for what is inside") {
