@@ -57,7 +57,9 @@ struct LlmReply {
   std::optional<Error> error;
   std::string text;
   FinishReason finish_reason;
-  std::string model;  // as the provider reports it; empty: as asked
+  std::string model;        // as the provider reports it; empty: as asked
+  std::string asked_model;  // where another one than LlmRequest::model had to stand in; else empty
+  std::string provider;     // host that answered last; empty: LlmClient::provider()
   Usage usage;
   UsageKind usage_kind = UsageKind::kUnknown;
   std::string request_id;
@@ -105,6 +107,9 @@ class LlmClient {
     (void)deadline;
     done({});
   }
+
+  // What PostGenerator::MetricsJson() shows as `llm`: a JSON object, or nothing. Thread-safe.
+  virtual std::string MetricsJson() const { return {}; }
 
   // Opens connections ahead of the first call, where that means anything. Returns at once.
   virtual void Prewarm(int connections) { (void)connections; }

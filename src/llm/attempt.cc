@@ -33,16 +33,27 @@ RetryHeaders FindRetryHeaders(const HttpHead& head) {
           .date = head.Find("date")};
 }
 
+RateReadings FindRateReadings(const HttpHead& head, WallTime now) {
+  return {.requests = ParseRateReading(head.Find("x-ratelimit-limit-requests"),
+                                       head.Find("x-ratelimit-remaining-requests"),
+                                       head.Find("x-ratelimit-reset-requests"), now),
+          .tokens = ParseRateReading(head.Find("x-ratelimit-limit-tokens"),
+                                     head.Find("x-ratelimit-remaining-tokens"),
+                                     head.Find("x-ratelimit-reset-tokens"), now)};
+}
+
 std::string InMilliseconds(Duration duration) {
   return std::to_string(duration_cast<milliseconds>(duration).count()) + " ms";
 }
 
 }  // namespace
 
-Attempt::Attempt(CallContext* context, AttemptOwner* owner, bool streams)
+Attempt::Attempt(CallContext* context, AttemptOwner* owner, Permit permit, bool streams)
     : context_(context),
       owner_(owner),
+      route_(*permit.route),
       streams_(streams),
+      permit_(std::move(permit)),
       reader_(&context->parser, context->rules.max_reply_bytes) {}
 
 Attempt::~Attempt() { Cancel(); }
@@ -52,13 +63,34 @@ void Attempt::Start(std::string body, TimePoint deadline) {
   deadline_ = deadline;
   due_ = started_ + context_->rules.attempt_timeout;
   reader_.Begin(FormOfReply({}, streams_));
-  transfer_ = context_->transport->Post(std::move(body), this);
+  transfer_ = provider().transport->Post(std::move(body), this);
   ArmTimer();
 }
 
 void Attempt::Cancel() {
-  if (transfer_ != 0) context_->transport->Cancel(std::exchange(transfer_, 0));
+  if (transfer_ != 0) provider().transport->Cancel(std::exchange(transfer_, 0));
   context_->executor->CancelTimer(std::exchange(timer_, 0));
+  GivePermitBack(/*cancelled=*/true);
+}
+
+void Attempt::GivePermitBack(bool cancelled) {
+  if (permit_.route == nullptr) return;
+  AttemptEnd end;
+  if (failure_) {
+    end.error = &failure_->error;
+    end.connection = failure_->broken_connection;
+  }
+  end.cancelled = cancelled;
+  end.limit = limit_;
+  end.retry_after = retry_after_;
+  const Completion& completion = reader_.completion();
+  if (HasErrorStatus()) {
+    end.used_tokens = 0;
+  } else if (completion.usage_kind == UsageKind::kExact) {
+    end.used_tokens = completion.usage.prompt_tokens + completion.usage.completion_tokens;
+  }
+  Permit permit = std::exchange(permit_, {});
+  context_->dispatcher->End(&permit, end);
 }
 
 std::optional<Duration> Attempt::time_to_first_token() const {
@@ -78,9 +110,10 @@ void Attempt::OnHead(const HttpHead& head) {
   const RetryHeaders retry = FindRetryHeaders(head);
   http_status_ = head.status;
   request_id_ = RequestId(head);
-  if (context_->transport->HoldsSecret(request_id_)) request_id_.clear();
+  if (provider().transport->HoldsSecret(request_id_)) request_id_.clear();
   retry_after_ = ParseRetryAfter(retry, context_->wall_clock());
   should_retry_ = ParseShouldRetry(retry.should_retry);
+  context_->dispatcher->OnHead(&permit_, FindRateReadings(head, context_->wall_clock()));
   if (HasErrorStatus()) return;
   const ReplyForm form = FormOfReply(head.Find("content-type"), streams_);
   reader_.Begin(form);
@@ -124,7 +157,7 @@ void Attempt::HandOn(std::size_t end) {
 void Attempt::Pause() {
   if (transfer_ == 0 || paused_at_) return;
   paused_at_ = context_->executor->Now();
-  context_->transport->SetPaused(transfer_, true);
+  provider().transport->SetPaused(transfer_, true);
 }
 
 void Attempt::Resume() {
@@ -134,7 +167,7 @@ void Attempt::Resume() {
   silence_due_ = now + context_->rules.idle_timeout;
   paused_at_.reset();
   ArmTimer();
-  context_->transport->SetPaused(transfer_, false);  // what it held back may be the end
+  provider().transport->SetPaused(transfer_, false);  // what it held back may be the end
 }
 
 void Attempt::ReadErrorBody(std::string_view bytes) {
@@ -168,19 +201,23 @@ void Attempt::ConcludeReply() {
   // tokens than were wanted are not waited for, and not paid.
   const bool stopped_early =
       reader_.completion().finish_reason.kind == FinishReason::Kind::kEarlyStop;
-  if (transfer_ != 0 && !stopped_early) context_->transport->Finish(std::exchange(transfer_, 0));
+  if (transfer_ != 0 && !stopped_early) provider().transport->Finish(std::exchange(transfer_, 0));
   End();
 }
 
 void Attempt::ConcludeErrorReply() {
   ProviderError provider_error = context_->parser.ParseError(error_body_);
   Error error = FromHost(ToError(http_status_, provider_error));
+  limit_ = LimitOf(provider_error);
+  if (error.code == Code::kRateLimited && !retry_after_) {
+    retry_after_ = FindTryAgain(provider_error.message);
+  }
   Fail({.error = std::move(error), .provider_error = std::move(provider_error)});
 }
 
 // With several endpoints, "the provider" alone does not say which.
 Error Attempt::FromHost(Error error) const {
-  error.message = context_->rules.host + ": " + error.message;
+  error.message = provider().host + ": " + error.message;
   return error;
 }
 
@@ -199,32 +236,35 @@ void Attempt::Fail(AttemptFailed failure) {
 
 // What a provider calls things is shown, its model, finish reason and code: not if it is our key.
 void Attempt::HideSecrets() {
-  const HttpTransport& transport = *context_->transport;
+  const HttpTransport& transport = *provider().transport;
   Completion& completion = reader_.completion();
   if (transport.HoldsSecret(completion.model)) completion.model.clear();
   if (transport.HoldsSecret(completion.finish_reason.text)) {
     completion.finish_reason.text = "other";
   }
   if (!failure_ || !transport.HoldsSecret(failure_->error.message)) return;
-  failure_->error.message = context_->rules.host + ": an error that repeats the key";
+  failure_->error.message = provider().host + ": an error that repeats the key";
   failure_->error.details.provider_code.clear();
 }
 
 void Attempt::End() {
-  Cancel();
   HideSecrets();
+  GivePermitBack(/*cancelled=*/false);
+  Cancel();
   owner_->OnAttemptEnd(this);
 }
 
 bool Attempt::EndEarly() {
-  Cancel();
+  if (transfer_ != 0) provider().transport->Cancel(std::exchange(transfer_, 0));
   if (HasErrorStatus()) {
     ConcludeErrorReply();
     return true;
   }
-  if (!reader_.EndEarly()) return false;
-  ConcludeReply();
-  return true;
+  if (reader_.EndEarly()) {
+    ConcludeReply();
+    return true;
+  }
+  return false;
 }
 
 // --- Limits -------------------------------------------------------------------------------------
@@ -253,23 +293,23 @@ void Attempt::OnTimer() {
   if (now >= silence_due_) return Fail({.error = SilenceError()});
   const CallRules& rules = context_->rules;
   Fail({.error = Error(Code::kTimeoutAttempt,
-                       rules.host + " did not complete its reply within " +
+                       provider().host + " did not complete its reply within " +
                            InMilliseconds(rules.attempt_timeout) + " (llm.attempt_timeout_ms)",
-                       rules.host)});
+                       provider().host)});
 }
 
 Error Attempt::SilenceError() const {
   const CallRules& rules = context_->rules;
   if (reader_.has_token()) {
     return Error(Code::kTimeoutIdle,
-                 rules.host + " fell silent in the middle of its reply for " +
+                 provider().host + " fell silent in the middle of its reply for " +
                      InMilliseconds(rules.idle_timeout) + " (llm.idle_timeout_ms)",
-                 rules.host);
+                 provider().host);
   }
   return Error(Code::kTimeoutFirstToken,
-               rules.host + " gave no token within " + InMilliseconds(rules.first_token_timeout) +
-                   " (llm.first_token_timeout_ms)",
-               rules.host);
+               provider().host + " gave no token within " +
+                   InMilliseconds(rules.first_token_timeout) + " (llm.first_token_timeout_ms)",
+               provider().host);
 }
 
 }  // namespace postgen

@@ -1,7 +1,7 @@
 // One attempt at a completion: one transfer with its reader and its limits. It knows nothing of
 // retries; CompletionCall owns it, and may own several.
 //
-//   Attempt attempt(context, owner, /*streams=*/true);
+//   Attempt attempt(context, owner, std::move(permit), /*streams=*/true);
 //   attempt.Start(body, deadline);      // then OnAttemptText ..., OnAttemptEnd on the owner
 //   if (attempt.failure()) ... else use attempt.completion()
 #ifndef POSTGEN_SRC_LLM_ATTEMPT_H_
@@ -14,8 +14,10 @@
 #include <string_view>
 
 #include "llm/call_context.h"
+#include "llm/dispatcher.h"
 #include "llm/transport/http_transport.h"
 #include "llm/wire/provider_error.h"
+#include "llm/wire/rate_headers.h"
 #include "llm/wire/reply_reader.h"
 #include "postgen/error.h"
 #include "postgen/types.h"
@@ -53,7 +55,8 @@ struct AttemptFailed {
 class Attempt final : public HttpHandler {
  public:
   // All of them outlive the attempt. `streams`: the request asks for a stream.
-  Attempt(CallContext* context, AttemptOwner* owner, bool streams);
+  // The permit is given back when the attempt ends.
+  Attempt(CallContext* context, AttemptOwner* owner, Permit permit, bool streams);
   ~Attempt() override;  // cancels
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
@@ -86,6 +89,7 @@ class Attempt final : public HttpHandler {
   Completion& completion() { return reader_.completion(); }
   const std::string& request_id() const { return request_id_; }
   int http_status() const { return http_status_; }  // 0: no head has come
+  const Route& route() const { return route_; }
   // From Start to the first text of a stream.
   std::optional<Duration> time_to_first_token() const;
 
@@ -106,6 +110,8 @@ class Attempt final : public HttpHandler {
   void Fail(AttemptFailed failure);
   void HideSecrets();
   void End();
+  void GivePermitBack(bool cancelled);
+  Provider& provider() const { return *route_.provider; }
 
   TimePoint NextDue() const;
   void ArmTimer();
@@ -114,8 +120,10 @@ class Attempt final : public HttpHandler {
 
   CallContext* const context_;
   AttemptOwner* const owner_;
+  const Route route_;
   const bool streams_;
 
+  Permit permit_;  // empty once given back
   ReplyReader reader_;
   TransferId transfer_ = 0;
   TimerId timer_ = 0;
@@ -133,6 +141,7 @@ class Attempt final : public HttpHandler {
   std::string request_id_;
   std::optional<Duration> retry_after_;
   std::optional<bool> should_retry_;
+  LimitKind limit_ = LimitKind::kUnknown;  // of a 429
   std::optional<AttemptFailed> failure_;
 };
 

@@ -4,12 +4,9 @@
 
 #include <cstddef>
 #include <functional>
-#include <string>
 
-#include "llm/parameter_memory.h"
+#include "llm/dispatcher.h"
 #include "llm/policy/retry.h"
-#include "llm/policy/retry_budget.h"
-#include "llm/transport/http_transport.h"
 #include "llm/wire/completion_parser.h"
 #include "postgen/options.h"
 #include "postgen/types.h"
@@ -20,7 +17,6 @@ namespace postgen {
 
 // What the options say about every call.
 struct CallRules {
-  std::string host;  // for messages
   StreamMode stream = StreamMode::kAuto;
   Duration first_token_timeout = {};
   Duration idle_timeout = {};
@@ -34,10 +30,8 @@ struct CallRules {
 // Used on the executor's thread only; outlives its calls.
 struct CallContext {
   Executor* executor = nullptr;
-  HttpTransport* transport = nullptr;
+  Dispatcher* dispatcher = nullptr;
   CallRules rules;
-  ParameterMemory parameters;
-  RetryBudget budget;
   Rng rng;
   CompletionParser parser;
   std::function<WallTime()> wall_clock;

@@ -6,12 +6,15 @@
 #include <utility>
 
 #include "llm/policy/parameter_repair.h"
+#include "llm/policy/token_estimate.h"
 #include "llm/policy/usage_estimate.h"
 #include "llm/wire/request_body.h"
 #include "text/utf8.h"
 
 namespace postgen {
 namespace {
+
+constexpr int kNotFound = 404;
 
 double Milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
@@ -37,7 +40,6 @@ CompletionCall::CompletionCall(CallContext* context, LlmRequest request, CancelT
       cancel_(std::move(cancel)),
       listens_(request_.stream && sink.on_text != nullptr),
       streams_(AsksForStream(context->rules, request_)),
-      family_(context->parameters.Family(request_.model)),
       sink_(std::move(sink)),
       on_end_(std::move(on_end)) {}
 
@@ -50,7 +52,11 @@ void CompletionCall::Begin() {
     });
   });
   ListenToFlow();
-  ArmTimer();
+  routes = context_->dispatcher->RoutesFor(request_.model);
+  closed.assign(routes.size(), false);
+  deadline = request_.deadline;
+  tokens = EstimateTokens(request_);
+  Queue();
 }
 
 std::optional<Error> CompletionCall::CheckRequest() const {
@@ -70,18 +76,29 @@ std::optional<Error> CompletionCall::CheckRequest() const {
 
 // --- Attempts -----------------------------------------------------------------------------------
 
-void CompletionCall::Dispatch() {
-  // What a call before this one learned while this one waited counts too.
-  parameters_ = context_->parameters.Find(request_.model);
-  StartAttempt(/*counts=*/true);
+void CompletionCall::Queue() {
+  tried.assign(routes.size(), false);
+  state_ = State::kQueued;
+  ArmTimer();
+  context_->dispatcher->Ask(this);
 }
 
-void CompletionCall::StartAttempt(bool counts) {
+void CompletionCall::OnNoTurn(Error error) {
+  error.details.request_id = last_details_.request_id;
+  End(std::move(error));
+}
+
+void CompletionCall::OnTurn(Permit permit) {
+  const Route& route = *permit.route;
+  request_.model = route.model;
+  // What a call before this one learned while this one waited counts too.
+  parameters_ = repaired_ ? *std::exchange(repaired_, std::nullopt)
+                          : route.provider->parameters.Find(route.model);
   if (!first_dispatch_) first_dispatch_ = context_->executor->Now();
   state_ = State::kRunning;
   ++attempts_;
-  if (counts) ++history_.attempts;
-  attempt_ = std::make_unique<Attempt>(context_, this, streams_);
+  if (std::exchange(next_counts_, true)) ++history_.attempts;
+  attempt_ = std::make_unique<Attempt>(context_, this, std::move(permit), streams_);
   if (context_->rules.early_stop && request_.max_words > 0) {
     attempt_->StopEarly(request_.max_words, request_.posting_type);
   }
@@ -109,23 +126,50 @@ void CompletionCall::ListenToFlow() {
 
 void CompletionCall::OnAttemptEnd(Attempt* attempt) {
   if (!attempt->failure()) {
-    context_->budget.OnSuccess(charged_);
+    attempt->route().provider->budget.OnSuccess(charged_);
     return End(std::nullopt);
   }
-  if (!Repair(*attempt->failure())) RetryOrEnd(*attempt->failure());
+  const AttemptFailed failed = *attempt->failure();
+  if (!Repair(failed) && !TryAnotherRoute(failed)) RetryOrEnd(failed);
 }
 
 // Sends the request once more without what the model refused. False: it refused something else, or
 // it is too late.
 bool CompletionCall::Repair(const AttemptFailed& failed) {
   if (!failed.provider_error) return false;
-  const std::optional<ModelParameters> repaired = RepairParameters(
-      failed.error.details.http_status.value_or(0), *failed.provider_error, parameters_, family_);
+  ParameterMemory& memory = attempt_->route().provider->parameters;
+  const std::optional<ModelParameters> repaired =
+      RepairParameters(failed.error.details.http_status.value_or(0), *failed.provider_error,
+                       parameters_, memory.Family(request_.model));
   if (!repaired) return false;
-  parameters_ = *repaired;
-  context_->parameters.Learn(request_.model, *repaired);
+  memory.Learn(request_.model, *repaired);
   if (context_->executor->Now() >= request_.deadline) return false;
-  StartAttempt(/*counts=*/false);
+  repaired_ = repaired;
+  next_counts_ = false;
+  Queue();
+  return true;
+}
+
+bool CompletionCall::TryAnotherRoute(const AttemptFailed& failed) {
+  const Error& error = failed.error;
+  const Route used = attempt_->route();
+  const bool no_key = error.code == Code::kAuth || error.code == Code::kQuota;
+  const bool no_model =
+      error.code == Code::kRefused && error.details.http_status.value_or(0) == kNotFound;
+  // This call does not come back to what will not serve it.
+  for (std::size_t i = 0; i < routes.size(); ++i) {
+    const bool same = routes[i].provider == used.provider;
+    if (same && (no_key || (no_model && routes[i].model == used.model))) closed[i] = true;
+  }
+  const bool elsewhere =
+      no_model || error.code == Code::kRateLimited || SpeaksAgainstEndpoint(error);
+  if (!elsewhere || text_delivered_ || !context_->dispatcher->HasAnotherRoute(*this)) return false;
+  last_details_ = error.details;
+  next_counts_ = false;
+  charged_ = 0;
+  state_ = State::kQueued;
+  ArmTimer();
+  context_->dispatcher->Ask(this);
   return true;
 }
 
@@ -145,12 +189,12 @@ void CompletionCall::RetryOrEnd(const AttemptFailed& failed) {
 
   const std::optional<RetryDecision> retry =
       DecideRetry(failure, history_, context_->rules.retry, context_->executor->Now(),
-                  request_.deadline, &context_->budget, &context_->rng);
+                  request_.deadline, &attempt_->route().provider->budget, &context_->rng);
   if (!retry) return End(failed.error);
   state_ = State::kWaiting;
   retry_at_ = retry->at;
   charged_ = retry->charged;
-  next_is_free_ = retry->free;
+  next_counts_ = !retry->free;
   history_.used_free_retry = history_.used_free_retry || retry->free;
   ArmTimer();
 }
@@ -169,15 +213,13 @@ void CompletionCall::ArmTimer() {
 void CompletionCall::OnTimer() {
   timer_ = 0;
   if (context_->executor->Now() >= request_.deadline) return OnDeadline();
-  StartAttempt(/*counts=*/!next_is_free_);
-  ArmTimer();
+  Queue();
 }
 
 void CompletionCall::OnDeadline() {
   if (state_ == State::kRunning && attempt_->EndEarly()) return;
-  const std::string_view when = state_ == State::kQueued
-                                    ? "while its call waited for a place (llm.max_in_flight)"
-                                    : "before its call was complete";
+  const std::string_view when = state_ == State::kQueued ? "while its call waited for its turn"
+                                                         : "before its call was complete";
   Error error(Code::kDeadline, "the deadline passed " + std::string(when));
   error.details = last_details_;
   End(std::move(error));
@@ -193,6 +235,8 @@ void CompletionCall::OnCancel() {
 
 void CompletionCall::End(std::optional<Error> error) {
   state_ = State::kEnded;
+  context_->dispatcher->Withdraw(this);
+  if (attempt_ != nullptr) attempt_->Cancel();
   context_->executor->CancelTimer(std::exchange(timer_, 0));
   on_cancel_.reset();
   if (request_.flow != nullptr) request_.flow->SetOnResume(nullptr);
@@ -220,6 +264,9 @@ LlmReply CompletionCall::TakeReply(std::optional<Error> error) {
     reply.usage_kind = UsageKind::kEstimated;
   }
   reply.request_id = attempt_->request_id();
+  const Route& route = attempt_->route();
+  if (route.model != routes.front().model) reply.asked_model = route.model;
+  reply.provider = route.provider->host;
   reply.total_ms = Milliseconds(context_->executor->Now() - *first_dispatch_);
   if (const std::optional<Duration> ttft = attempt_->time_to_first_token()) {
     reply.ttft_ms = Milliseconds(*ttft);

@@ -1,9 +1,11 @@
 // One completion from request to reply: attempts, retries, deadline, cancellation. A state machine
 // on the executor's thread:
 //
-//   kQueued ──Dispatch──► kRunning ──failed, retry──► kWaiting ──its time──► kRunning
-//      │                     │                           │
-//      └─────────────────────┴──────────► kEnded ◄───────┘   (on_done, exactly once)
+//      ┌──────────── another endpoint or model ───────────┐
+//      ▼                                                  │
+//   kQueued ──its turn (Dispatcher)──► kRunning ──failed──┴──► kWaiting ──its time──► kQueued
+//      │                                  │                       │
+//      └──────────────────────────────────┴───────► kEnded ◄──────┘   (on_done, exactly once)
 #ifndef POSTGEN_SRC_LLM_COMPLETION_CALL_H_
 #define POSTGEN_SRC_LLM_COMPLETION_CALL_H_
 
@@ -14,6 +16,7 @@
 
 #include "llm/attempt.h"
 #include "llm/call_context.h"
+#include "llm/dispatcher.h"
 #include "llm/policy/retry.h"
 #include "llm/wire/model_family.h"
 #include "postgen/cancel.h"
@@ -23,21 +26,21 @@
 namespace postgen {
 
 class CompletionCall final : public AttemptOwner,
+                             public Dispatcher::Asker,
                              public std::enable_shared_from_this<CompletionCall> {
  public:
-  // `on_end` is called once, before sink.on_done: the call needs its place no longer. `context`
-  // outlives the call.
+  // `on_end` is called once, before sink.on_done. `context` outlives the call.
   CompletionCall(CallContext* context, LlmRequest request, CancelToken cancel, LlmSink sink,
                  std::function<void(CompletionCall*)> on_end);
 
   // From here on the call ends by its deadline and hears its cancellation, also while queued. A
   // request that cannot be sent ends at once.
   void Begin();
-  // Its turn has come: sends the first attempt. REQUIRES: Begin() was called and !ended().
-  void Dispatch();
 
-  bool dispatched() const { return first_dispatch_.has_value(); }
   bool ended() const { return state_ == State::kEnded; }
+
+  void OnTurn(Permit permit) override;
+  void OnNoTurn(Error error) override;
 
   void OnAttemptText(Attempt* attempt, std::string_view text) override;
   void OnAttemptEnd(Attempt* attempt) override;
@@ -46,8 +49,10 @@ class CompletionCall final : public AttemptOwner,
   enum class State { kQueued, kRunning, kWaiting, kEnded };
 
   std::optional<Error> CheckRequest() const;
-  void StartAttempt(bool counts);
+  void Queue();
   bool Repair(const AttemptFailed& failed);
+  // Leaves the endpoint or the model for another one. False: there is none, or no reason to.
+  bool TryAnotherRoute(const AttemptFailed& failed);
   void RetryOrEnd(const AttemptFailed& failed);
 
   void ListenToFlow();
@@ -60,11 +65,10 @@ class CompletionCall final : public AttemptOwner,
   LlmReply TakeReply(std::optional<Error> error);
 
   CallContext* const context_;
-  const LlmRequest request_;
+  LlmRequest request_;  // its model is the one that is asked
   const CancelToken cancel_;
   const bool listens_;  // does the caller take text as it arrives?
   const bool streams_;  // do we ask the provider for a stream?
-  const ModelParameters family_;
 
   LlmSink sink_;
   std::function<void(CompletionCall*)> on_end_;
@@ -79,7 +83,8 @@ class CompletionCall final : public AttemptOwner,
   std::optional<TimePoint> first_dispatch_;
   int attempts_ = 0;  // all of them, as reported
   int charged_ = 0;   // for the attempt that runs, from the retry budget
-  bool next_is_free_ = false;
+  bool next_counts_ = true;
+  std::optional<ModelParameters> repaired_;  // for the attempt that is to come
   bool text_delivered_ = false;
   ErrorDetails last_details_;  // of the last failed attempt
 };

@@ -10,6 +10,7 @@
 #ifndef POSTGEN_SRC_LLM_DISPATCHER_H_
 #define POSTGEN_SRC_LLM_DISPATCHER_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -40,7 +41,7 @@ struct Provider {
 
   bool Serves(const std::string& model) const;
   // A connection that dies takes all its calls with it; of their failures only the first counts.
-  bool IsFirstLoss(std::uint64_t connection);
+  bool IsFirstLoss(std::uint64_t connection, TimePoint now);
 
   const std::string host;                 // for people
   const std::vector<std::string> models;  // empty: all
@@ -50,8 +51,15 @@ struct Provider {
   RateLimiter limiter;
   Breaker breaker;
   Concurrency concurrency;
-  std::uint64_t lost_connection = 0;
   std::int64_t refusals = 0;  // 429s
+
+ private:
+  struct Loss {
+    std::uint64_t connection = 0;
+    TimePoint at;
+  };
+  std::array<Loss, 8> losses_ = {};
+  std::size_t next_loss_ = 0;
 };
 
 // A model at a provider.
@@ -71,8 +79,8 @@ struct Permit {
 
 // How an attempt went, as far as it bears on others.
 struct AttemptEnd {
-  const Error* error = nullptr;  // nullptr: well
-  bool cancelled = false;        // by us: tells nothing
+  const Error* error = nullptr;           // nullptr: well
+  bool cancelled = false;                 // by us: tells nothing
   LimitKind limit = LimitKind::kUnknown;  // of a 429
   std::optional<Duration> retry_after;
   std::optional<std::int64_t> used_tokens;
@@ -108,43 +116,58 @@ class Dispatcher {
 
   Dispatcher(const LlmOptions& options, Executor* executor,
              std::vector<std::unique_ptr<Provider>> providers);
-  ~Dispatcher();
 
   const std::vector<std::unique_ptr<Provider>>& providers() const { return providers_; }
   // For `model` and then the fallback models, at each provider that serves them.
   std::vector<Route> RoutesFor(const std::string& model) const;
 
-  // Answers later, or from within: OnNoTurn() if there is no way to send in time.
+  // Answers later or from within.
   void Ask(Asker* asker);
+  // Is there a route that this call has not tried since it last waited, and that it would get?
+  bool HasAnotherRoute(const Asker& asker) const;
   // The asker waits no longer; no-op if it does not.
   void Withdraw(Asker* asker);
 
   void OnHead(Permit* permit, const RateReadings& readings);
   // Others may get their turn from within.
   void End(Permit* permit, const AttemptEnd& end);
-  // Is there a route that this call has not tried since it last waited?
-  static bool HasUntried(const Asker& asker);
 
   // {"in_flight": .., "waiting": .., ..., "endpoints": [..]}. Thread-safe.
   std::string MetricsJson() const;
 
  private:
   // Those who wait for one model of one provider, in the order of the calls.
-  struct Queue {
-    std::map<std::uint64_t, Asker*> askers;
-    std::int64_t tokens = 0;
-  };
+  using Queue = std::map<std::uint64_t, Asker*>;
   using QueueKey = std::pair<Provider*, std::string>;
 
-  // The first route that can be taken; the error to fail with if there is none.
-  std::optional<Error> Choose(Asker* asker);
+  // For people; numbers alone, so that taking it costs next to nothing.
+  struct Snapshot {
+    struct One {
+      std::int64_t in_flight = 0;
+      std::int64_t max_in_flight = 0;
+      std::int64_t refusals = 0;
+      std::int64_t breaker_opened = 0;
+      std::optional<Code> breaker;  // absent: closed
+      RateLimiter::View limits;
+    };
+    std::int64_t in_flight = 0;
+    std::int64_t waiting = 0;
+    std::int64_t turns = 0;
+    Duration waited = {};
+    std::vector<One> providers;
+  };
+
+  // The first route that the call may take; nothing if there is none, and *why of the first.
+  std::optional<std::size_t> Choose(const Asker& asker, std::optional<Error>* why) const;
   std::optional<Error> Objection(const Asker& asker, const Route& route) const;
-  void Enqueue(Asker* asker);
-  void Refuse(Asker* asker, Error error);
+  void Enqueue(Asker* asker, std::size_t route);
+  // To another route than the one it waits for, or it fails with `error`.
+  void Reroute(Asker* asker, Error error);
   void LeaveBlocked(Provider* provider);
   void Pump();
-  Asker* NextTurn(TimePoint now, TimePoint* wake);
+  void GiveTurns();
   void GiveTurn(Asker* asker, TimePoint now);
+  void WakeAt(TimePoint when);
   void Publish();
 
   const std::int64_t most_in_flight_;
@@ -164,7 +187,7 @@ class Dispatcher {
   Duration waited_ = {};
 
   mutable Mutex mutex_;
-  std::string metrics_ ABSL_GUARDED_BY(mutex_);
+  Snapshot snapshot_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace postgen

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
+#include <cstddef>
 #include <utility>
 
 #include <absl/container/flat_hash_set.h>
@@ -16,9 +16,8 @@
 namespace postgen {
 namespace {
 
-CallRules MakeRules(const LlmOptions& options, std::string host) {
+CallRules MakeRules(const LlmOptions& options) {
   CallRules rules;
-  rules.host = std::move(host);
   rules.stream = options.stream;
   rules.first_token_timeout = std::chrono::milliseconds(options.first_token_timeout_ms);
   rules.idle_timeout = std::chrono::milliseconds(options.idle_timeout_ms);
@@ -30,78 +29,67 @@ CallRules MakeRules(const LlmOptions& options, std::string host) {
   return rules;
 }
 
-// Runs at most max_in_flight calls at once, the others in the order of their arrival. A call keeps
-// its place while it waits to retry: a provider in trouble is not offered more calls meanwhile.
+std::vector<std::unique_ptr<Provider>> MakeProviders(const LlmOptions& options,
+                                                     OpenAiClientParts* parts) {
+  std::vector<std::unique_ptr<Provider>> providers;
+  for (OpenAiClientParts::Endpoint& endpoint : parts->endpoints) {
+    providers.push_back(
+        std::make_unique<Provider>(std::move(endpoint.host), std::move(endpoint.models),
+                                   std::move(endpoint.transport), options, parts->executor->Now()));
+  }
+  return providers;
+}
+
 class OpenAiClient final : public LlmClient {
  public:
   OpenAiClient(const LlmOptions& options, OpenAiClientParts parts)
-      : host_(parts.host),
-        max_in_flight_(options.max_in_flight),
-        transport_(std::move(parts.transport)),
-        context_{parts.executor,
-                 transport_.get(),
-                 MakeRules(options, parts.host),
-                 ParameterMemory(options.token_param),
-                 RetryBudget(),
-                 Rng(parts.seed),
-                 CompletionParser(),
-                 std::move(parts.wall_clock)} {}
+      : max_in_flight_(options.max_in_flight),
+        dispatcher_(options, parts.executor, MakeProviders(options, &parts)),
+        context_{parts.executor,  &dispatcher_,       MakeRules(options),
+                 Rng(parts.seed), CompletionParser(), std::move(parts.wall_clock)} {}
 
   void Complete(LlmRequest request, CancelToken cancel, LlmSink sink) override {
-    auto call = std::make_shared<CompletionCall>(&context_, std::move(request), std::move(cancel),
-                                                 std::move(sink),
-                                                 [this](CompletionCall* ended) { OnEnded(ended); });
-    context_.executor->Post([this, call = std::move(call)] { Admit(call); });
-  }
-
-  std::string provider() const override { return host_; }
-
-  void Check(TimePoint deadline, CheckCallback done) override {
-    context_.executor->Post([this, deadline, done = std::move(done)]() mutable {
-      StartProviderCheck(&context_, deadline, std::move(done));
+    auto call = std::make_shared<CompletionCall>(
+        &context_, std::move(request), std::move(cancel), std::move(sink),
+        [this](CompletionCall* ended) { calls_.erase(ended); });
+    context_.executor->Post([this, call = std::move(call)] {
+      calls_.insert(call);
+      call->Begin();
     });
   }
 
+  std::string provider() const override { return dispatcher_.providers().front()->host; }
+
+  void Check(TimePoint deadline, CheckCallback done) override {
+    context_.executor->Post([this, deadline, done = std::move(done)]() mutable {
+      CheckFrom(0, deadline, std::move(done));
+    });
+  }
+
+  std::string MetricsJson() const override { return dispatcher_.MetricsJson(); }
+
   void Prewarm(int connections) override {
     const auto count = static_cast<int>(std::min<std::int64_t>(connections, max_in_flight_));
-    context_.executor->Post([this, count] { transport_->Prewarm(count); });
+    context_.executor->Post(
+        [this, count] { dispatcher_.providers().front()->transport->Prewarm(count); });
   }
 
  private:
-  void Admit(const std::shared_ptr<CompletionCall>& call) {
-    calls_.insert(call);
-    call->Begin();
-    if (call->ended()) return;
-    queue_.push_back(call);
-    DispatchQueued();
+  // All of them have to be fine, one after the other.
+  void CheckFrom(std::size_t index, TimePoint deadline, CheckCallback done) {
+    StartProviderCheck(&context_, dispatcher_.providers()[index].get(), deadline,
+                       [this, index, deadline, done = std::move(done)](Status status) mutable {
+                         const bool last = index + 1 == dispatcher_.providers().size();
+                         if (!status.ok() || last) return done(std::move(status));
+                         CheckFrom(index + 1, deadline, std::move(done));
+                       });
   }
 
-  void DispatchQueued() {
-    while (in_flight_ < max_in_flight_ && !queue_.empty()) {
-      const std::shared_ptr<CompletionCall> call = std::move(queue_.front());
-      queue_.pop_front();
-      if (call->ended()) continue;  // cancelled or too late while it waited
-      ++in_flight_;
-      call->Dispatch();
-    }
-  }
-
-  void OnEnded(CompletionCall* call) {
-    if (call->dispatched()) {
-      --in_flight_;
-      DispatchQueued();
-    }
-    calls_.erase(call);
-  }
-
-  const std::string host_;
   const std::int64_t max_in_flight_;
-  const std::unique_ptr<HttpTransport> transport_;
 
   // On the executor's thread only.
+  Dispatcher dispatcher_;
   CallContext context_;
-  std::int64_t in_flight_ = 0;
-  std::deque<std::shared_ptr<CompletionCall>> queue_;
   absl::flat_hash_set<std::shared_ptr<CompletionCall>> calls_;  // that have not ended
 };
 
@@ -112,15 +100,17 @@ std::unique_ptr<LlmClient> NewOpenAiClientOver(const LlmOptions& options, OpenAi
 }
 
 Result<std::unique_ptr<LlmClient>> NewOpenAiClient(const LlmOptions& options, EventLoop* loop) {
-  Result<Endpoint> endpoint = MakeEndpoint(options);
-  if (!endpoint.ok()) return std::move(endpoint).error();
-  Result<std::unique_ptr<HttpTransport>> transport =
-      NewCurlTransport(std::move(endpoint->http), loop);
-  if (!transport.ok()) return std::move(transport).error();
+  Result<std::vector<Endpoint>> endpoints = MakeEndpoints(options);
+  if (!endpoints.ok()) return std::move(endpoints).error();
   OpenAiClientParts parts;
-  parts.host = std::move(endpoint->host);
+  for (Endpoint& endpoint : *endpoints) {
+    Result<std::unique_ptr<HttpTransport>> transport =
+        NewCurlTransport(std::move(endpoint.http), loop);
+    if (!transport.ok()) return std::move(transport).error();
+    parts.endpoints.push_back(
+        {std::move(endpoint.host), std::move(endpoint.models), *std::move(transport)});
+  }
   parts.executor = loop;
-  parts.transport = *std::move(transport);
   parts.seed = RandomSeed();
   parts.wall_clock = [] { return std::chrono::system_clock::now(); };
   return NewOpenAiClientOver(options, std::move(parts));

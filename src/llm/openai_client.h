@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "llm/transport/http_transport.h"
 #include "postgen/llm_client.h"
@@ -16,9 +17,13 @@
 namespace postgen {
 
 struct OpenAiClientParts {
-  std::string host;              // LlmClient::provider()
-  Executor* executor = nullptr;  // outlives the client
-  std::unique_ptr<HttpTransport> transport;
+  struct Endpoint {
+    std::string host;                 // LlmClient::provider() is the first one's
+    std::vector<std::string> models;  // that it serves; empty: all
+    std::unique_ptr<HttpTransport> transport;
+  };
+  std::vector<Endpoint> endpoints;       // at least one
+  Executor* executor = nullptr;          // outlives the client
   std::uint64_t seed = 0;                // of the retries' jitter
   std::function<WallTime()> wall_clock;  // for servers that give dates without telling the time
 };

@@ -16,17 +16,17 @@ constexpr std::size_t kMaxBody = std::size_t{64} << 10U;
 // The answers of one provider, step by step.
 class ProviderCheck final : public HttpHandler, public std::enable_shared_from_this<ProviderCheck> {
  public:
-  ProviderCheck(CallContext* context, LlmClient::CheckCallback done)
-      : context_(context), done_(std::move(done)) {}
+  ProviderCheck(CallContext* context, Provider* provider, LlmClient::CheckCallback done)
+      : context_(context), provider_(provider), done_(std::move(done)) {}
 
   void Start(TimePoint deadline) {
-    transfer_ = context_->transport->Get(/*with_headers=*/true, this);
+    transfer_ = provider_->transport->Get(/*with_headers=*/true, this);
     // The timer keeps this object until the check has ended.
     timer_ = context_->executor->RunAt(deadline, [self = shared_from_this()] {
-      self->context_->transport->Cancel(self->transfer_);
+      self->provider_->transport->Cancel(self->transfer_);
       self->timer_ = 0;
-      self->done_(Error(Code::kDeadline, self->context_->rules.host + " did not answer in time",
-                        self->context_->rules.host));
+      self->done_(Error(Code::kDeadline, self->provider_->host + " did not answer in time",
+                        self->provider_->host));
     });
   }
 
@@ -57,8 +57,8 @@ class ProviderCheck final : public HttpHandler, public std::enable_shared_from_t
     step_ = step;
     http_status_ = 0;
     body_.clear();
-    transfer_ = step == Step::kCompletion ? context_->transport->Post("{}", this)
-                                          : context_->transport->Get(/*with_headers=*/false, this);
+    transfer_ = step == Step::kCompletion ? provider_->transport->Post("{}", this)
+                                          : provider_->transport->Get(/*with_headers=*/false, this);
   }
 
   void Finish(Status status) {
@@ -70,11 +70,11 @@ class ProviderCheck final : public HttpHandler, public std::enable_shared_from_t
   Status Verdict() const {
     if (http_status_ >= 200 && http_status_ < 300) return {};
     Error error = ToError(http_status_, context_->parser.ParseError(body_));
-    if (context_->transport->HoldsSecret(error.message)) error = ToError(http_status_, {});
+    if (provider_->transport->HoldsSecret(error.message)) error = ToError(http_status_, {});
     const bool wrong_place =
         http_status_ < 400 || http_status_ == 404 || http_status_ == 405 || http_status_ == 410;
     if (wrong_place) {
-      error.message = context_->rules.host +
+      error.message = provider_->host +
                       " has no chat completions there; check llm.base_url (HTTP " +
                       std::to_string(http_status_) + ")";
       return error;
@@ -85,6 +85,7 @@ class ProviderCheck final : public HttpHandler, public std::enable_shared_from_t
   }
 
   CallContext* const context_;
+  Provider* const provider_;
   const LlmClient::CheckCallback done_;
   Step step_ = Step::kModels;
   TransferId transfer_ = 0;
@@ -95,8 +96,9 @@ class ProviderCheck final : public HttpHandler, public std::enable_shared_from_t
 
 }  // namespace
 
-void StartProviderCheck(CallContext* context, TimePoint deadline, LlmClient::CheckCallback done) {
-  std::make_shared<ProviderCheck>(context, std::move(done))->Start(deadline);
+void StartProviderCheck(CallContext* context, Provider* provider, TimePoint deadline,
+                        LlmClient::CheckCallback done) {
+  std::make_shared<ProviderCheck>(context, provider, std::move(done))->Start(deadline);
 }
 
 }  // namespace postgen

@@ -12,8 +12,9 @@ namespace postgen {
 // sent a completion without model and messages: it refuses that request if it takes the key, and
 // the key otherwise. Nothing is generated; the first way counts against no rate limit either.
 // Calls `done` exactly once, by `deadline`, on the executor's thread. REQUIRES: on that thread;
-// `context` outlives the check.
-void StartProviderCheck(CallContext* context, TimePoint deadline, LlmClient::CheckCallback done);
+// `context` and `provider` outlive the check.
+void StartProviderCheck(CallContext* context, Provider* provider, TimePoint deadline,
+                        LlmClient::CheckCallback done);
 
 }  // namespace postgen
 

@@ -49,6 +49,13 @@ TimePoint RateLimiter::ReadyAfter(const std::string& name, std::int64_t calls,
   return ready;
 }
 
+bool RateLimiter::Knows(const std::string& name) const {
+  const auto found = models_.find(name);
+  if (found == models_.end()) return false;
+  const Budgets& budgets = found->second.budgets;
+  return budgets.requests.known() || budgets.tokens.known();
+}
+
 RateLimiter::Model* RateLimiter::Find(const std::string& name) {
   if (models_.size() >= kMaxModels && !models_.contains(name)) {
     std::erase_if(models_, [](const auto& entry) { return entry.second.open == 0; });

@@ -72,6 +72,9 @@ class RateLimiter {
 
   RateLimiter(const RateLimits& limits, TimePoint now);
 
+  // Has the server, or did its refusals, tell a limit for the model?
+  bool Knows(const std::string& model) const;
+
   // When a call that may cost `tokens` (prompt and token limit) may be sent; `now`: at once.
   TimePoint ReadyAt(const std::string& model, std::int64_t tokens, TimePoint now) const;
   // The same behind `calls` others of this model that may cost `ahead_tokens`; too early rather

@@ -58,9 +58,8 @@ class World {
     auto transport = std::make_unique<FakeTransport>();
     http = transport.get();
     OpenAiClientParts parts;
-    parts.host = "api.test";
+    parts.endpoints.push_back({"api.test", {}, std::move(transport)});
     parts.executor = &executor;
-    parts.transport = std::move(transport);
     parts.seed = 1;
     parts.wall_clock = [] { return WallTime(); };
     client = NewOpenAiClientOver(options, std::move(parts));

@@ -1,0 +1,17 @@
+// What a call may cost of a limit on tokens, before it is sent.
+#ifndef POSTGEN_SRC_LLM_POLICY_TOKEN_ESTIMATE_H_
+#define POSTGEN_SRC_LLM_POLICY_TOKEN_ESTIMATE_H_
+
+#include <cstdint>
+
+#include "postgen/llm_client.h"
+
+namespace postgen {
+
+// Prompt and token limit, as servers reserve them: one token for a character that is not ASCII, a
+// quarter for one that is, some for the form, and the whole limit.
+std::int64_t EstimateTokens(const LlmRequest& request);
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_LLM_POLICY_TOKEN_ESTIMATE_H_
