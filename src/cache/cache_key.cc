@@ -25,13 +25,26 @@ std::uint64_t TemperatureBits(double temperature) {
 
 std::string CacheScope(const CacheOptions& cache, const LlmOptions& llm) {
   if (!cache.scope.empty()) return "scope:" + cache.scope;
-  return "key:" + HexDigest(HmacSha256(kFingerprintLabel, llm.api_key));
+  const auto fingerprint = [](const std::string& key) {
+    return HexDigest(HmacSha256(kFingerprintLabel, key));
+  };
+  if (llm.endpoints.empty()) return "key:" + fingerprint(llm.api_key);
+  std::string scope = "keys";
+  for (const LlmEndpoint& endpoint : llm.endpoints) scope += ":" + fingerprint(endpoint.api_key);
+  return scope;
 }
 
-CacheKey MakeCacheKey(std::string_view scope, std::string_view tenant, std::string_view base_url,
+std::string CacheEndpoint(const LlmOptions& llm) {
+  if (llm.endpoints.empty()) return llm.base_url;
+  ByteWriter urls;
+  for (const LlmEndpoint& endpoint : llm.endpoints) urls.Text(endpoint.base_url);
+  return std::move(urls).Take();
+}
+
+CacheKey MakeCacheKey(std::string_view scope, std::string_view tenant, std::string_view endpoint,
                       const LlmRequest& request) {
   ByteWriter fields;
-  fields.Text(kSchema).Text(scope).Text(tenant).Text(base_url).Text(request.model);
+  fields.Text(kSchema).Text(scope).Text(tenant).Text(endpoint).Text(request.model);
   fields.Signed(request.max_tokens);
   fields.Number(request.temperature.has_value() ? 1 : 0);
   if (request.temperature) fields.Number(TemperatureBits(*request.temperature));

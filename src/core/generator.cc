@@ -102,7 +102,9 @@ class GeneratorImpl final : public PostGenerator {
   std::shared_ptr<Call> Start(PostRequest request, std::shared_ptr<Observer> observer,
                               bool stream) override;
   Status Close(milliseconds drain) override;
-  std::string MetricsJson() const override { return forked() ? "{}" : engine_->metrics.ToJson(); }
+  std::string MetricsJson() const override {
+    return forked() ? "{}" : engine_->metrics.ToJson(engine_->llm->MetricsJson());
+  }
   std::vector<Diagnosis> Diagnose(milliseconds timeout) override;
   Result<std::vector<std::string>> Migrate(milliseconds timeout) override;
 
@@ -181,6 +183,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
 
   auto shared = std::make_shared<PostParts>();
   shared->cache_scope = CacheScope(options.cache, options.llm);
+  shared->cache_endpoint = CacheEndpoint(options.llm);
   shared->options = std::move(options);
   shared->executor = engine->reactor;
   shared->llm = engine->llm.get();
@@ -193,6 +196,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->rng = &engine->rng;
   // Posts do not read the key, so it is not kept twice.
   shared->options.llm.api_key.clear();
+  shared->options.llm.endpoints.clear();
   engine->parts = std::move(shared);
   return std::unique_ptr<PostGenerator>(new GeneratorImpl(std::move(engine)));
 }

@@ -58,7 +58,7 @@ void Metrics::CacheLookup(bool hit) {
   ++(hit ? counters_.cache_hits : counters_.cache_misses);
 }
 
-std::string Metrics::ToJson() const {
+std::string Metrics::ToJson(std::string_view llm) const {
   const MutexLock lock(&mutex_);
   std::string out;
   JsonWriter json(&out);
@@ -95,6 +95,7 @@ std::string Metrics::ToJson() const {
   json.Key("5_database_write").Fixed(counters_.stage_ms.database_write_ms, 3);
   json.Key("total_time").Fixed(counters_.stage_ms.total_time_ms, 3);
   json.EndObject();
+  if (!llm.empty()) json.Key("llm").Raw(llm);
   json.EndObject();
   return out;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "postgen/types.h"
 #include "runtime/mutex.h"
@@ -22,8 +23,8 @@ class Metrics {
   void CacheLookup(bool hit);
 
   // {"posts": {...}, "versions": {...}, "tokens": {...}, "cost_usd", "cache": {...}, "stage_ms":
-  // {...}}
-  std::string ToJson() const;
+  // {...}, "llm": {...}}; `llm` is LlmClient::MetricsJson(), left out where it is empty.
+  std::string ToJson(std::string_view llm) const;
 
  private:
   struct Counters {

@@ -46,6 +46,8 @@ bool IsCacheable(const LlmReply& reply) {
   const FinishReason::Kind kind = reply.finish_reason.kind;
   // Template text that came back from a cache would no longer be marked as such.
   return reply.ok() && reply.source == Source::kLlm && !reply.text.empty() &&
+         // A stand-in's text is none of the model that the key names.
+         reply.asked_model.empty() &&
          (kind == FinishReason::Kind::kStop || kind == FinishReason::Kind::kEarlyStop);
 }
 
@@ -210,9 +212,9 @@ void PostJob::OnDraft(const LlmReply& reply) {
                                 "); the versions were written without it");
   }
   if (reply.usage_kind != UsageKind::kUnknown) {
-    AddUsage(reply.usage, rules_.price.has_value()
-                              ? std::optional<double>(Cost(*rules_.price, reply.usage))
-                              : std::nullopt);
+    const std::optional<ModelPrice> price = RulesFor(reply).price;
+    AddUsage(reply.usage,
+             price.has_value() ? std::optional<double>(Cost(*price, reply.usage)) : std::nullopt);
   }
   StartVersions(reply.ok() ? ParseReply(reply.text).content : "");
 }
@@ -249,8 +251,8 @@ void PostJob::StartVersion(std::size_t index) {
   const bool caches = parts_->cache != nullptr && parts_->options.cache.ttl_s > 0 &&
                       request_.cache != CacheMode::kBypass;
   if (!caches) return CallModel(index);
-  task.key = MakeCacheKey(parts_->cache_scope, request_.tenant, parts_->options.llm.base_url,
-                          task.request);
+  task.key =
+      MakeCacheKey(parts_->cache_scope, request_.tenant, parts_->cache_endpoint, task.request);
   task.store_in_cache = true;
   if (request_.cache == CacheMode::kRefresh) return CallModel(index);
 
@@ -316,7 +318,9 @@ void PostJob::OnReply(std::size_t index, LlmReply reply) {
   std::string cache_entry;
   if (task.store_in_cache && IsCacheable(reply)) cache_entry = EncodeCacheEntry(task.key, reply);
 
-  VersionResult version = MakeVersion(result_->versions[index], std::move(reply), rules_);
+  task.provider = reply.provider;
+  const VersionRules rules = RulesFor(reply);
+  VersionResult version = MakeVersion(result_->versions[index], std::move(reply), rules);
   if (version.ok() && !cache_entry.empty()) {
     parts_->cache->Put(task.key, std::move(cache_entry),
                        std::chrono::seconds(parts_->options.cache.ttl_s));
@@ -402,6 +406,10 @@ void PostJob::ChooseAndStore() {
   const auto chosen =
       std::find_if(result_->versions.begin(), result_->versions.end(),
                    [this](const VersionResult& v) { return v.version_number == result_->chosen; });
+  const std::size_t index = static_cast<std::size_t>(chosen - result_->versions.begin());
+  if (index < tasks_.size() && !tasks_[index].provider.empty()) {
+    result_->provider = tasks_[index].provider;
+  }
   result_->title = chosen->title;
   result_->content = chosen->content;
   result_->from_cache =
@@ -537,6 +545,14 @@ void PostJob::EmitDelta(std::size_t index, Event::Part part, std::string_view te
     self->in_burst_ = false;
     if (!self->ended_) self->observer_->OnBurstEnd();
   });
+}
+
+VersionRules PostJob::RulesFor(const LlmReply& reply) const {
+  VersionRules rules = rules_;
+  if (reply.asked_model.empty()) return rules;
+  rules.model = reply.asked_model;
+  rules.price = FindPrice(rules.model, parts_->options.llm.prices);
+  return rules;
 }
 
 void PostJob::AddUsage(const Usage& usage, std::optional<double> cost_usd) {

@@ -36,6 +36,7 @@ namespace postgen {
 struct PostParts {
   Options options;
   std::string cache_scope;
+  std::string cache_endpoint;  // where texts come from, for their keys
   std::shared_ptr<Executor> executor;
   LlmClient* llm = nullptr;
   LlmClient* template_writer = nullptr;
@@ -77,6 +78,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
     TimerId cache_timer = 0;
     bool waits_for_cache = false;
     bool store_in_cache = false;
+    std::string provider;  // that answered; empty: the client's only one
     bool ended = false;
   };
 
@@ -114,6 +116,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void PushText(std::size_t index, std::string_view text);
   void Emit(Event event);
   void EmitDelta(std::size_t index, Event::Part part, std::string_view text);
+  // For a reply of another model than the one asked for.
+  VersionRules RulesFor(const LlmReply& reply) const;
   void AddUsage(const Usage& usage, std::optional<double> cost_usd);
   const KolProfile* profile() const { return profile_.has_value() ? &*profile_ : nullptr; }
 

@@ -218,8 +218,10 @@ void CompletionCall::OnTimer() {
 
 void CompletionCall::OnDeadline() {
   if (state_ == State::kRunning && attempt_->EndEarly()) return;
-  const std::string_view when = state_ == State::kQueued ? "while its call waited for its turn"
-                                                         : "before its call was complete";
+  const std::string_view when =
+      state_ == State::kQueued
+          ? "while its call waited for its turn (llm.max_in_flight, rate limits)"
+          : "before its call was complete";
   Error error(Code::kDeadline, "the deadline passed " + std::string(when));
   error.details = last_details_;
   End(std::move(error));
