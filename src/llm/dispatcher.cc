@@ -283,6 +283,9 @@ void Dispatcher::End(Permit* permit, const AttemptEnd& end) {
 
   if (!end.cancelled && error == nullptr) {
     provider->breaker.OnSuccess(now);
+  } else if (refused) {
+    provider->breaker.OnRefused(*error, permit->probe, permit->sent, now);
+    LeaveBlocked(provider);
   } else if (error != nullptr && counts && SpeaksAgainstEndpoint(*error)) {
     provider->breaker.OnFailure(*error, permit->probe, now);
     LeaveBlocked(provider);

@@ -71,12 +71,13 @@ TEST_CASE("cut or reset at any byte: complete from the last required one on, and
   const std::string required = stream.substr(0, stream.find("\n\n", stream.find("stop")) + 2);
   RawServer server(AlwaysSend(stream));
   ToxicProxy proxy(server.port());
-  LlmTestClient client(UrlOf(proxy), OneAttempt());
   int complete = 0;
   for (const bool reset : {false, true}) {
     for (std::size_t limit = 1; limit < stream.size(); limit += reset ? 37 : 7) {
       CAPTURE(reset);
       CAPTURE(limit);
+      // Each its own: the breaker of one that sees nothing but failures would open.
+      LlmTestClient client(UrlOf(proxy), OneAttempt());
       proxy.SetDownstream({.limit_bytes = limit, .reset_at_limit = reset});
       const auto heard = client.Start(/*stream=*/true);
       const LlmReply reply = heard->Wait();
@@ -242,7 +243,8 @@ TEST_CASE("a full outage and a storm of 429 cost at most 1.1 requests a call") {
     std::vector<std::shared_ptr<Heard>> calls;
     for (std::size_t i = 0; i < kCalls; ++i) calls.push_back(client.Start(/*stream=*/false));
     for (const auto& call : calls) CHECK_FALSE(call->Wait().ok());
-    CHECK(server.requests().size() >= kCalls);
+    // Most are not even tried once it is clear that none gets through.
+    CHECK(server.requests().size() >= 10);
     CHECK(server.requests().size() <= kCalls * 11 / 10);
   }
 }

@@ -162,7 +162,7 @@ TEST_CASE("nghttpx: a graceful shutdown (GOAWAY) with 100 streams loses none of 
 }
 
 TEST_CASE("nghttpx: the network breaks with 100 streams, and each is tried again") {
-  const Emulator emulator({"--ttft-ms=300", "--tokens-per-s=0"});
+  const Emulator emulator({"--ttft-ms=2000", "--tokens-per-s=0"});
   Site site(emulator);
   LlmOptions options = site.Options();
   options.max_attempts = 2;

@@ -14,6 +14,7 @@ using std::chrono::seconds;
 constexpr auto kWindow = seconds(10);
 constexpr std::size_t kLeastCalls = 20;
 constexpr std::size_t kMostCalls = 1000;
+constexpr int kRefusalsInARow = 10;
 
 // The first pause; it doubles while probes fail, up to the longest.
 struct Pauses {
@@ -64,6 +65,7 @@ bool Breaker::OnSend() {
 void Breaker::OnSuccess(TimePoint now) {
   error_.reset();
   probing_ = false;
+  refusals_ = 0;
   Record(/*failed=*/false, now);
 }
 
@@ -73,23 +75,35 @@ void Breaker::OnNothing(bool probe) {
 }
 
 void Breaker::OnFailure(const Error& error, bool probe, TimePoint now) {
-  if (error_) {
-    if (!probe) return;  // sent before it opened
-    probing_ = false;
-    const Pauses pauses = PausesOf(error.code);
-    pause_ = std::clamp(pause_ * 2, pauses.first, pauses.longest);
-    opened_at_ = now;
-    error_ = error;
-    return;
-  }
+  if (probe) return Reopen(error, now);
+  if (error_) return;  // sent before it opened
   Record(/*failed=*/true, now);
-  if (!OpensAtOnce(error.code) && !FailsTooOften()) return;
+  if (OpensAtOnce(error.code) || FailsTooOften()) Open(error, now);
+}
+
+void Breaker::OnRefused(const Error& error, bool probe, TimePoint sent, TimePoint now) {
+  if (probe) return Reopen(error, now);
+  if (error_ || sent < refused_at_) return;
+  refused_at_ = now;
+  if (++refusals_ >= kRefusalsInARow) Open(error, now);
+}
+
+void Breaker::Reopen(const Error& error, TimePoint now) {
+  probing_ = false;
+  const Pauses pauses = PausesOf(error.code);
+  pause_ = std::clamp(pause_ * 2, pauses.first, pauses.longest);
+  opened_at_ = now;
+  error_ = error;
+}
+
+void Breaker::Open(const Error& error, TimePoint now) {
   error_ = error;
   opened_at_ = now;
   pause_ = PausesOf(error.code).first;
   ++times_opened_;
   recent_.clear();
   failures_ = 0;
+  refusals_ = 0;
 }
 
 void Breaker::Record(bool failed, TimePoint now) {

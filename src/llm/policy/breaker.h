@@ -33,6 +33,9 @@ class Breaker {
   // of the endpoint.
   void OnSuccess(TimePoint now);
   void OnNothing(bool probe);
+  // A 429 to a call that was sent at `sent`. Many in a row, each to a call that was sent after the
+  // one before had come, and no success between them: nothing gets through.
+  void OnRefused(const Error& error, bool probe, TimePoint sent, TimePoint now);
   // A failure that tells: refused key, exhausted quota, an endpoint that is down or broken.
   void OnFailure(const Error& error, bool probe, TimePoint now);
 
@@ -46,6 +49,8 @@ class Breaker {
     TimePoint at;
     bool failed = false;
   };
+  void Open(const Error& error, TimePoint now);
+  void Reopen(const Error& error, TimePoint now);
   void Record(bool failed, TimePoint now);
   bool FailsTooOften() const;
 
@@ -55,6 +60,8 @@ class Breaker {
   bool probing_ = false;
   std::deque<Outcome> recent_;
   std::size_t failures_ = 0;  // in recent_
+  int refusals_ = 0;          // in a row
+  TimePoint refused_at_ = TimePoint::min();
   std::int64_t times_opened_ = 0;
 };
 

@@ -201,7 +201,11 @@ void RateBudget::Refuse(const RateReading& reading, const Taken& taken, TimePoin
   level_ = std::min(level_, 0.0);
   if (taken.at <= share_at_) return;  // sent before the last cut: the same cause
   const bool soon = SmoothAt(now) && SecondsBetween(share_at_, now) < kSoonSeconds;
-  if (guessed_) per_second_ *= soon ? kDeepGuessCut : kGuessCut;
+  // A call a second finds out whether it is over.
+  if (guessed_) {
+    const double cut = per_second_ * (soon ? kDeepGuessCut : kGuessCut);
+    per_second_ = std::max(cut, std::min(per_second_, taken.amount));
+  }
   share_ = SmoothAt(now) ? std::max(kLeastShare, ShareAt(now) * kCut) : kSmoothShare;
   share_at_ = now;
   smooth_until_ = now + kSmoothTime;

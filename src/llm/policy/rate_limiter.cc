@@ -30,9 +30,20 @@ RateLimiter::RateLimiter(const RateLimits& limits, TimePoint now) {
 TimePoint RateLimiter::ReadyAt(const std::string& name, std::int64_t tokens, TimePoint now) const {
   const auto found = models_.find(name);
   const Model& model = found == models_.end() ? fresh_ : found->second;
-  if (!model.heard && model.open >= kUnheardCalls) return TimePoint::max();
-  return std::max({now, model.held_until, model.budgets.ReadyAt(tokens, now),
-                   model.burst.ReadyAt(1, now), all_.ReadyAt(tokens, now)});
+  return std::max({now, model.held_until, UnheardUntil(model, now),
+                   model.budgets.ReadyAt(tokens, now), model.burst.ReadyAt(1, now),
+                   all_.ReadyAt(tokens, now)});
+}
+
+TimePoint RateLimiter::UnheardUntil(const Model& model, TimePoint now) {
+  if (model.heard || model.open < kUnheardCalls) return now;
+  std::int64_t most = kUnheardCalls;
+  TimePoint until = model.opened_at;
+  while (most <= model.open) {
+    most *= 2;
+    until += kUnheardTime;
+  }
+  return until;
 }
 
 TimePoint RateLimiter::ReadyAfter(const std::string& name, std::int64_t calls,
@@ -69,7 +80,7 @@ RateLimiter::Ticket RateLimiter::Take(const std::string& name, std::int64_t toke
   ticket.model_ = Find(name);
   ticket.tokens_ = tokens;
   Model& model = *ticket.model_;
-  ++model.open;
+  if (model.open++ == 0) model.opened_at = now;
   ticket.model_takes_ = {model.budgets.requests.Take(1, now), model.budgets.tokens.Take(cost, now)};
   ticket.all_takes_ = {all_.requests.Take(1, now), all_.tokens.Take(cost, now)};
   model.burst.Take(1, now);

@@ -8,11 +8,12 @@
 //   limiter.OnHead(&ticket, readings, now);
 //   limiter.End(&ticket, used_tokens, now);
 //
-// ReadyAt says TimePoint::max() where only an event can tell (the head or the end of another
-// call): a budget that is shared with other processes answers the same way while it asks.
+// An answer holds until the next event (the head or the end of a call). A budget that is shared
+// with other processes fits behind it: TimePoint::max() while it asks them.
 #ifndef POSTGEN_SRC_LLM_POLICY_RATE_LIMITER_H_
 #define POSTGEN_SRC_LLM_POLICY_RATE_LIMITER_H_
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -43,14 +44,17 @@ class RateLimiter {
     Budgets budgets;
     RateBudget burst;  // of requests: how fast a full budget may be spent
     bool heard = false;
+    TimePoint opened_at;                      // when the first of the open tickets was taken
     std::int64_t open = 0;                    // tickets
     TimePoint held_until = TimePoint::min();  // the server's word
   };
 
  public:
-  // As long as no head of a model's reply has come, the server's limits are unknown, and no more
-  // calls than this are sent at once. Enough for the versions of some posts.
+  // As long as no head of a model's reply has come, the server's limits are unknown: no more calls
+  // than this are sent at once, enough for the versions of some posts, and twice as many with each
+  // kUnheardTime that passes in silence. Refusals are quick; a server that is slow has no limits.
   static constexpr std::int64_t kUnheardCalls = 32;
+  static constexpr std::chrono::milliseconds kUnheardTime{250};
 
   // One call that was sent. Ends with End(), once; empty after that.
   class Ticket {
@@ -104,6 +108,7 @@ class RateLimiter {
 
  private:
   Model* Find(const std::string& model);
+  static TimePoint UnheardUntil(const Model& model, TimePoint now);
 
   Budgets all_;                          // of the options
   std::map<std::string, Model> models_;  // of the server; nodes do not move

@@ -83,6 +83,32 @@ TEST_CASE("a share of failures") {
   CHECK_FALSE(open_after(20, 20, seconds(1)));       // too long ago
 }
 
+TEST_CASE("refusals in a row") {
+  const Error refused(Code::kRateLimited, "wait");
+  SUBCASE("to calls that were sent at once are one") {
+    Breaker breaker;
+    for (int i = 0; i < 100; ++i) breaker.OnRefused(refused, false, kStart, kStart + seconds(1));
+    CHECK(breaker.Blocked(kStart + seconds(1)) == nullptr);
+  }
+  SUBCASE("of which none got through") {
+    Breaker breaker;
+    for (int i = 0; i < 10; ++i) {
+      CHECK(breaker.Blocked(kStart + seconds(i)) == nullptr);
+      breaker.OnRefused(refused, false, kStart + seconds(i), kStart + seconds(i + 1));
+    }
+    REQUIRE(breaker.Blocked(kStart + seconds(10)) != nullptr);
+    CHECK(breaker.Blocked(kStart + seconds(10))->code == Code::kRateLimited);
+  }
+  SUBCASE("of which one got through") {
+    Breaker breaker;
+    for (int i = 0; i < 30; ++i) {
+      if (i % 9 == 8) breaker.OnSuccess(kStart + seconds(i));
+      breaker.OnRefused(refused, false, kStart + seconds(i), kStart + seconds(i + 1));
+    }
+    CHECK(breaker.Blocked(kStart + seconds(30)) == nullptr);
+  }
+}
+
 TEST_CASE("what was sent before it opened does not prolong the pause, and its success ends it") {
   Breaker breaker;
   breaker.OnFailure(kAuthError, false, kStart);

@@ -42,7 +42,7 @@ TEST_CASE("nothing is known: a first few, then whatever the head says") {
   RateLimiter limiter({}, kStart);
   RateLimiter::Ticket first = limiter.Take(kModel, 100, kStart);
   CHECK(SendAll(&limiter, 100, kStart) == RateLimiter::kUnheardCalls - 1);
-  CHECK(limiter.ReadyAt(kModel, 100, kStart) == TimePoint::max());
+  CHECK(limiter.ReadyAt(kModel, 100, kStart) == kStart + RateLimiter::kUnheardTime);
   CHECK(limiter.ReadyAt("another", 100, kStart) == kStart);
   SUBCASE("no limits") {
     limiter.OnHead(&first, {}, kStart + seconds(1));
@@ -51,6 +51,11 @@ TEST_CASE("nothing is known: a first few, then whatever the head says") {
   SUBCASE("limits, of which those under way have taken theirs") {
     limiter.OnHead(&first, {.requests = Reading(40, 39, seconds(1)), .tokens = {}}, kStart);
     CHECK(SendAll(&limiter, 100, kStart) == 7);  // one in hand
+  }
+  SUBCASE("silence") {
+    CHECK(SendAll(&limiter, 100, kStart + RateLimiter::kUnheardTime) == RateLimiter::kUnheardCalls);
+    CHECK(limiter.ReadyAt(kModel, 100, kStart + RateLimiter::kUnheardTime) ==
+          kStart + 2 * RateLimiter::kUnheardTime);
   }
   SUBCASE("the first call fails without a head") {
     limiter.End(&first, std::nullopt, kStart);
