@@ -8,8 +8,7 @@
 
 namespace postgen {
 
-// Prompt and token limit, as servers reserve them: one token for a character that is not ASCII, a
-// quarter for one that is, some for the form, and the whole limit.
+// Prompt (EstimateUsage) and token limit, as servers reserve them.
 std::int64_t EstimateTokens(const LlmRequest& request);
 
 }  // namespace postgen
