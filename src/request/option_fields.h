@@ -21,7 +21,7 @@ inline constexpr std::int64_t kMaxTtlSeconds = 10LL * 365 * 24 * 60 * 60;
 inline constexpr auto kEndpointFields = std::to_array<Field<LlmEndpoint>>({
     {&LlmEndpoint::base_url, {.name = "base_url", .check = BaseUrl}},
     {&LlmEndpoint::api_key, {.name = "api_key", .check = ApiKey}},
-    {&LlmEndpoint::models, {.name = "models", .max = 200, .check = ModelName}},
+    {&LlmEndpoint::models, {.name = "models", .check = ModelName}},
     {&LlmEndpoint::headers, {.name = "headers", .check = HeaderValue, .check_name = HeaderName}},
     {&LlmEndpoint::query, {.name = "query", .check = PlainText, .check_name = PlainText}},
     {&LlmEndpoint::auth, {.name = "auth"}},
@@ -77,7 +77,6 @@ inline constexpr auto kLlmFields = std::to_array<Field<LlmOptions>>({
     {&LlmOptions::fallback_models,
      {.name = "fallback_models",
       .doc = "Models to try in this order when one is refused, unavailable or overloaded.",
-      .max = 200,
       .check = ModelName}},
     {&LlmOptions::temperature,
      {.name = "temperature",

@@ -7,7 +7,9 @@ from typing import Any
 
 # Groups that become one metric with a label, and the label's name.
 _LABELLED = {"tokens": "kind", "cache": "result", "stage_ms": "stage"}
-_GAUGES = {"pending"}
+_GAUGES = {"pending", "in_flight", "waiting"}
+# Of an endpoint: counters; all else is a gauge.
+_ENDPOINT_COUNTERS = {"refused_429", "breaker_opened"}
 
 
 def metrics_text(metrics: Mapping[str, Any]) -> str:
@@ -25,11 +27,36 @@ def _lines(metrics: Mapping[str, Any]) -> Iterator[str]:
         else:
             for key, value in values.items():
                 kind = "gauge" if key in _GAUGES else "counter"
+                if isinstance(value, list):
+                    yield from _endpoints(f"{group}_endpoint", value)
+                    continue
                 if isinstance(value, Mapping):
                     samples = [(f'{{code="{code}"}}', count) for code, count in value.items()]
                 else:
                     samples = [("", value)]
                 yield from _metric(f"{group}_{key}", kind, samples)
+
+
+def _endpoints(name: str, endpoints: list[Mapping[str, Any]]) -> Iterator[str]:
+    """One metric for each figure, one sample for each endpoint that has it."""
+    labels = [f'endpoint="{i}",host="{one["host"]}"' for i, one in enumerate(endpoints)]
+    for key in endpoints[0]:
+        if key == "host":
+            continue
+        if key == "breaker":  # what opened it; none: closed
+            samples: list[tuple[str, Any]] = [
+                (f'{{{label},reason="{one[key]}"}}', int(one[key] != "closed"))
+                for label, one in zip(labels, endpoints, strict=True)
+            ]
+        else:
+            samples = [
+                (f"{{{label}}}", int(one[key]) if isinstance(one[key], bool) else one[key])
+                for label, one in zip(labels, endpoints, strict=True)
+                if one[key] is not None
+            ]
+        if samples:
+            kind = "counter" if key in _ENDPOINT_COUNTERS else "gauge"
+            yield from _metric(f"{name}_{key}", kind, samples)
 
 
 def _metric(name: str, kind: str, samples: list[tuple[str, Any]]) -> Iterator[str]:
