@@ -3,7 +3,6 @@
 // starts where the last one ended, on the client's own thread.
 #include <postgen/llm_client.h>
 #include <postgen/version.h>
-#include <sys/resource.h>
 
 #include <atomic>
 #include <cstdio>
@@ -44,12 +43,12 @@ class PostgenLoop {
     for (std::size_t i = 0; i < places_.size() && left_to_start_.fetch_sub(1) > 0; ++i) {
       const TimePoint due = spread ? workload_.DueOf(static_cast<int>(i), start) : start;
       std::this_thread::sleep_until(due);
-      Start(&places_[i], workload_.concurrency == 1 ? Clock::now() : due);
+      Start(&places_[i], due);
     }
-    while (!done_.try_acquire_for(std::chrono::seconds(1))) {
-    }
+    done_.acquire();
   }
 
+  // The calling thread waits for each call before it makes the next.
   void RunOneByOne(int calls, int max_tokens) {
     max_tokens_ = max_tokens;
     for (int i = 0; i < calls; ++i) {
@@ -116,6 +115,7 @@ int main(int argc, char** argv) {
   options.api_key = "bench";
   options.token_param = postgen::TokenParam::kMaxTokens;
   options.max_in_flight = workload.concurrency;
+  options.stream = workload.stream ? postgen::StreamMode::kAlways : postgen::StreamMode::kNever;
   auto client = postgen::NewOpenAiClient(options);
   if (!client.ok()) {
     std::fprintf(stderr, "%s\n", client.error().message.c_str());

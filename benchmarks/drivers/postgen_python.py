@@ -23,6 +23,7 @@ async def main() -> None:
             "default_model": workload.model,
             "token_param": "max_tokens",
             "max_in_flight": workload.concurrency,
+            "stream": workload.stream,
         },
         "cache": {"url": "none:"},
         "max_pending_posts": 2 * workload.concurrency,

@@ -24,7 +24,7 @@ _INPUT_TOKENS = 2000
 _OUTPUT_TOKENS = 500
 
 # The model alone is measured: no second calls, no text that ends before the model does.
-_OPTIONS = {"stream": True, "hedge": "off", "early_stop": False}
+_OPTIONS: Mapping[str, Any] = {"stream": True, "hedge": "off", "early_stop": False}
 
 
 def add_command(commands: Any) -> None:
@@ -57,7 +57,7 @@ def add_command(commands: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    options = _options(common.options_of(arguments))
+    options = merged(common.options_of(arguments), {"llm": _OPTIONS})
     request = _request(arguments)
     estimate = _estimate(arguments, options)
     with PostGenerator(**options) as generator:
@@ -77,12 +77,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show.probe(document)
     return common.SOME_FAILED if any(row["failures"] for row in rows) else common.ALL_DONE
-
-
-def _options(options: dict[str, Any]) -> dict[str, Any]:
-    known = {field.name for field in schema.option_fields()}
-    llm = {name: value for name, value in _OPTIONS.items() if f"llm.{name}" in known}
-    return merged(options, {"llm": llm, "store": {"url": "none:"}, "cache": {"url": "none:"}})
 
 
 def _request(arguments: argparse.Namespace) -> dict[str, Any]:
