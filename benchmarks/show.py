@@ -28,6 +28,12 @@ _COLUMNS: dict[str, tuple[str, str, bool]] = {
 }
 
 
+_BUSY = (
+    " The machine was busy with other work: times are too long, and clients that wake for every "
+    "byte look better than they are, as bytes gather while they wait for a CPU."
+)
+
+
 def arguments(description: str | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -90,10 +96,12 @@ def _rows_of(table: Figures) -> tuple[list[str], list[list[str]]]:
 
 def _conditions(document: Figures) -> str:
     facts = document["machine"]
+    busy = facts["load_average_before"] > facts["cpus"] / 2
     return (
         f"{facts['cpus']} × {facts['cpu']}, {facts['memory_gb']} GB, {facts['system']}; "
         f"{facts['compiler']}; Python {facts['python']}; Node {facts['node']}. Medians of "
         f"{document['rounds']} rounds; load average before: {facts['load_average_before']:.1f}."
+        + (_BUSY if busy else "")
     )
 
 
