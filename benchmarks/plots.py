@@ -43,11 +43,12 @@ def draw(document: Figures, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _bars(rows: dict[str, Figures], column: str, title: str, unit: str, path: Path) -> None:
-    names = [_name(key, row) for key, row in rows.items()]
     values = [row[column] for row in rows.values()]
+    places = range(len(rows))  # not names: two rows may have the same
     figure, axes = pyplot.subplots(figsize=(8, 0.42 * len(rows) + 1.1))
-    bars = axes.barh(names, values, color=[_colour(key) for key in rows], height=0.7)
+    bars = axes.barh(places, values, color=[_colour(key) for key in rows], height=0.7)
     axes.bar_label(bars, fmt="%.3g", padding=4)
+    axes.set_yticks(places, [_name(key, row) for key, row in rows.items()])
     axes.invert_yaxis()
     axes.set_title(title, loc="left")
     axes.set_xlabel(unit)
