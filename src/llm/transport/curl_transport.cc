@@ -1,4 +1,5 @@
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -205,6 +206,14 @@ bool NegotiatedHttp2(CURL* easy) {
   unsigned int size = 0;
   SSL_get0_alpn_selected(static_cast<const SSL*>(session->internals), &name, &size);
   return size == 2 && name[0] == 'h' && name[1] == '2';
+}
+
+// Otherwise each small read of a stream sends a packet that says only that: a sixth of what the
+// stream costs us, and the server's time as well. Linux forgets it where nothing else is to be
+// acknowledged for long.
+void AcknowledgeLate(curl_socket_t fd) {
+  const int at_once = 0;
+  setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, sizeof at_once);
 }
 
 class CurlTransport final : public HttpTransport {
@@ -595,7 +604,10 @@ void CurlTransport::Drive(curl_socket_t fd, int ready) {
   in_curl_ = true;
   curl_multi_socket_action(multi_.get(), fd, ready, &running);
   in_curl_ = false;
-  if (is_stream_ && fd != CURL_SOCKET_TIMEOUT) loop_->Relax(fd);
+  if (is_stream_ && fd != CURL_SOCKET_TIMEOUT) {
+    loop_->Relax(fd);
+    AcknowledgeLate(fd);
+  }
   Settle();
 }
 
