@@ -92,6 +92,10 @@ std::string ObjectionToText(std::string_view base_url) {
   if (base_url.find_first_of("?#") != std::string_view::npos) {
     return "must not have a query or fragment; it goes into query";
   }
+  // libcurl would decode it, to any byte.
+  if (base_url.substr(host, base_url.find('/', host) - host).find('%') != std::string_view::npos) {
+    return "must not have an escaped character in its host";
+  }
   if (HasOddSegments(base_url)) return "must not have dot segments or escaped slashes in its path";
   return {};
 }

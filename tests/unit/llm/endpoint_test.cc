@@ -106,6 +106,9 @@ TEST_CASE("base URLs that are refused, without showing them") {
       "https://h.test\\@other.test/v1",
       "https://[::1",
       "https://../v1",
+      "https://h%ee.test/v1",
+      "https://h.test%0d%0a",
+      "https://[fe80::1%25lo]/v1",
       "https://.h.test/v1",
       "https://h..test/v1",
   };
