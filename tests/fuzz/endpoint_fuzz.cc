@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "fuzz/require.h"
 #include "llm/endpoint.h"
@@ -34,25 +35,27 @@ void Check(std::string_view bytes) {
   if (!name.empty()) options.headers = {{name, value}};
   options.query = {{name, value}};
 
-  const Result<Endpoint> endpoint = MakeEndpoint(options);
-  if (!endpoint.ok()) {
-    REQUIRE_THAT(endpoint.error().code == Code::kInvalidConfig);
-    REQUIRE_THAT(!endpoint.error().details.field.empty());
-    REQUIRE_THAT(endpoint.error().message.find('\n') == std::string::npos);
+  const Result<std::vector<Endpoint>> made = MakeEndpoints(options);
+  if (!made.ok()) {
+    REQUIRE_THAT(made.error().code == Code::kInvalidConfig);
+    REQUIRE_THAT(!made.error().details.field.empty());
+    REQUIRE_THAT(made.error().message.find('\n') == std::string::npos);
     // Shorter ones may be found by chance in what we say.
     REQUIRE_THAT(options.api_key.size() < 40 ||
-                 endpoint.error().message.find(options.api_key) == std::string::npos);
+                 made.error().message.find(options.api_key) == std::string::npos);
     return;
   }
-  for (const std::string& url : {endpoint->http.url, endpoint->http.probe_url}) {
+  REQUIRE_THAT(made->size() == 1);
+  const Endpoint& endpoint = made->front();
+  for (const std::string& url : {endpoint.http.url, endpoint.http.probe_url}) {
     REQUIRE_THAT(StartsWithScheme(url));
     for (const char c : url) REQUIRE_THAT(c > ' ' && c <= '~');
     REQUIRE_THAT(url.find('@') == std::string::npos);
     REQUIRE_THAT(url.find('#') == std::string::npos);
     REQUIRE_THAT(url.find("/../") == std::string::npos);
   }
-  REQUIRE_THAT(!endpoint->host.empty());
-  for (const std::string& header : endpoint->http.headers) {
+  REQUIRE_THAT(!endpoint.host.empty());
+  for (const std::string& header : endpoint.http.headers) {
     REQUIRE_THAT(header.find_first_of(std::string_view("\r\n\0", 3)) == std::string::npos);
     REQUIRE_THAT(header.find(": ") != std::string::npos);
   }
