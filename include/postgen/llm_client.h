@@ -75,8 +75,12 @@ struct LlmReply {
 // block.
 struct LlmSink {
   // Text as it arrives, in order; borrowed for the call. May be empty: then nobody listens. Not
-  // called after on_done. A client that retries does so only before the first on_text.
+  // called after on_done. A client that retries does so only before the first on_text, unless
+  // there is on_reset.
   std::function<void(std::string_view)> on_text;
+  // All text so far is void: the reply broke off and is asked for once more. Empty: a reply that
+  // breaks off after its first text is failed.
+  std::function<void()> on_reset;
   // The end, exactly once, also after cancellation (Code::kCancelled) and at the deadline
   // (Code::kDeadline).
   std::function<void(LlmReply)> on_done;

@@ -54,7 +54,9 @@ Attempt::Attempt(CallContext* context, AttemptOwner* owner, Permit permit, bool 
       route_(*permit.route),
       streams_(streams),
       permit_(std::move(permit)),
-      reader_(&context->parser, context->rules.max_reply_bytes) {}
+      reader_(&context->parser, context->rules.max_reply_bytes) {
+  permit_.route = &route_;  // the asker's may be another attempt's
+}
 
 Attempt::~Attempt() { Cancel(); }
 
@@ -101,6 +103,7 @@ std::optional<Duration> Attempt::time_to_first_token() const {
 // --- The reply ----------------------------------------------------------------------------------
 
 void Attempt::OnConnected() {
+  owner_->OnAttemptSent(this);
   if (!streams_) return;
   silence_due_ = context_->executor->Now() + context_->rules.first_token_timeout;
   ArmTimer();
@@ -132,11 +135,17 @@ void Attempt::OnBody(std::string_view bytes) {
   if (reader_.ended()) return ConcludeReply();
   // Comments and pings are signs of life, but not of progress.
   if (reader_.payload_events() == events_before || !reader_.has_token()) return;
+  OnToken();
   silence_due_ = context_->executor->Now() + context_->rules.idle_timeout;
   ArmTimer();
 }
 
+void Attempt::OnToken() {
+  if (!std::exchange(has_token_, true)) owner_->OnAttemptToken(this);
+}
+
 void Attempt::OnText(std::string_view text) {
+  OnToken();
   if (!first_text_) first_text_ = context_->executor->Now();
   const Completion& completion = reader_.completion();
   const bool may_stop = early_stop_ && reader_.form() == ReplyForm::kEventStream &&

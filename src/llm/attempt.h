@@ -30,6 +30,10 @@ class Attempt;
 
 class AttemptOwner {
  public:
+  // The request goes out over a connection that is up; once more after a stale one.
+  virtual void OnAttemptSent(Attempt* attempt) = 0;
+  // The first sign of a completion: text, or a thought that we do not see. Once.
+  virtual void OnAttemptToken(Attempt* attempt) = 0;
   // Text as it arrives (a whole reply's at its end), borrowed for the call.
   virtual void OnAttemptText(Attempt* attempt, std::string_view text) = 0;
   // The last call, once, unless the attempt was cancelled; never from within Start. The attempt may
@@ -101,6 +105,7 @@ class Attempt final : public HttpHandler {
  private:
   bool HasErrorStatus() const;
   void ReadErrorBody(std::string_view bytes);
+  void OnToken();
   void OnText(std::string_view text);
   void HandOn(std::size_t end);
 
@@ -133,6 +138,7 @@ class Attempt final : public HttpHandler {
   TimePoint due_;                             // llm.attempt_timeout_ms
   TimePoint silence_due_ = TimePoint::max();  // llm.first_token_timeout_ms, then idle_timeout_ms
   std::optional<TimePoint> paused_at_;
+  bool has_token_ = false;
   std::optional<TimePoint> first_text_;
   std::optional<EarlyStop> early_stop_;
   std::size_t handed_on_ = 0;  // bytes of the text that the owner has had

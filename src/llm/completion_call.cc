@@ -14,6 +14,7 @@
 namespace postgen {
 namespace {
 
+constexpr int kFirstBadStatus = 300;
 constexpr int kNotFound = 404;
 
 double Milliseconds(Duration duration) {
@@ -41,7 +42,8 @@ CompletionCall::CompletionCall(CallContext* context, LlmRequest request, CancelT
       listens_(request_.stream && sink.on_text != nullptr),
       streams_(AsksForStream(context->rules, request_)),
       sink_(std::move(sink)),
-      on_end_(std::move(on_end)) {}
+      on_end_(std::move(on_end)),
+      watch_(context->executor, [this] { StartSecondAttempt(); }) {}
 
 void CompletionCall::Begin() {
   if (std::optional<Error> error = CheckRequest()) return End(std::move(error));
@@ -96,14 +98,61 @@ void CompletionCall::OnTurn(Permit permit) {
                           : route.provider->parameters.Find(route.model);
   if (!first_dispatch_) first_dispatch_ = context_->executor->Now();
   state_ = State::kRunning;
-  ++attempts_;
   if (std::exchange(next_counts_, true)) ++history_.attempts;
-  attempt_ = std::make_unique<Attempt>(context_, this, std::move(permit), streams_);
-  if (context_->rules.early_stop && request_.max_words > 0) {
-    attempt_->StopEarly(request_.max_words, request_.posting_type);
-  }
+  attempt_ = NewAttempt(std::move(permit));
   attempt_->Start(WriteRequestBody(request_, parameters_, streams_), request_.deadline);
 }
+
+std::unique_ptr<Attempt> CompletionCall::NewAttempt(Permit permit) {
+  ++attempts_;
+  auto attempt = std::make_unique<Attempt>(context_, this, std::move(permit), streams_);
+  if (context_->rules.early_stop && request_.max_words > 0) {
+    attempt->StopEarly(request_.max_words, request_.posting_type);
+  }
+  return attempt;
+}
+
+// --- The race for the first token ---------------------------------------------------------------
+
+void CompletionCall::OnAttemptSent(Attempt* attempt) {
+  if (attempt != attempt_.get() || !streams_ || !context_->rules.hedge) return;
+  const Route& route = attempt->route();
+  watch_.OnSent(&route.provider->hedging[route.model]);
+}
+
+void CompletionCall::StartSecondAttempt() {
+  if (attempt_->http_status() >= kFirstBadStatus) return;
+  const Route& route = attempt_->route();
+  RetryBudget& budget = route.provider->budget;
+  if (budget.tokens() < RetryBudget::kRetryCost || !watch_.Take()) return;
+  std::optional<Permit> permit = context_->dispatcher->TakeSpare(route, tokens);
+  if (!permit) return;
+  budget.Take(RetryBudget::kRetryCost);
+  charged_for_second_ = RetryBudget::kRetryCost;
+  second_ = NewAttempt(*std::move(permit));
+  second_->Start(WriteRequestBody(request_, parameters_, streams_), request_.deadline);
+}
+
+// The first to give a token is the one that goes on.
+void CompletionCall::OnAttemptToken(Attempt* attempt) {
+  const bool of_second = attempt == second_.get();
+  watch_.OnToken(of_second);
+  if (second_ == nullptr) return;
+  if (of_second) {
+    std::swap(attempt_, second_);
+    charged_ += std::exchange(charged_for_second_, 0);  // it was worth it
+  }
+  EndSecondAttempt(/*may_have_cost=*/true);
+}
+
+// The one that is left behind. Its prompt may be billed, and nobody will say so.
+void CompletionCall::EndSecondAttempt(bool may_have_cost) {
+  if (second_ == nullptr) return;
+  second_.reset();
+  if (may_have_cost) lost_prompt_tokens_ += EstimateUsage(request_, {}).prompt_tokens;
+}
+
+// --- Replies ------------------------------------------------------------------------------------
 
 void CompletionCall::OnAttemptText(Attempt* attempt, std::string_view text) {
   if (!listens_) return;
@@ -125,11 +174,26 @@ void CompletionCall::ListenToFlow() {
 }
 
 void CompletionCall::OnAttemptEnd(Attempt* attempt) {
+  const Route& route = attempt->route();
+  if (streams_ && context_->rules.hedge) {
+    const Code code = attempt->failure() ? attempt->failure()->error.code : Code::kOk;
+    route.provider->hedging[route.model].OnAttemptEnd(code);
+  }
   if (!attempt->failure()) {
-    attempt->route().provider->budget.OnSuccess(charged_);
+    route.provider->budget.OnSuccess(charged_);
     return End(std::nullopt);
   }
   const AttemptFailed failed = *attempt->failure();
+  if (second_ != nullptr) {  // the other one goes on alone
+    if (attempt == attempt_.get()) {
+      watch_.OnLost();
+      std::swap(attempt_, second_);
+      charged_ += std::exchange(charged_for_second_, 0);
+    }
+    const bool refused = failed.error.details.http_status.value_or(0) >= kFirstBadStatus;
+    return EndSecondAttempt(/*may_have_cost=*/!refused);
+  }
+  watch_.OnLost();
   if (!Repair(failed) && !TryAnotherRoute(failed)) RetryOrEnd(failed);
 }
 
@@ -163,7 +227,9 @@ bool CompletionCall::TryAnotherRoute(const AttemptFailed& failed) {
   }
   const bool elsewhere =
       no_model || error.code == Code::kRateLimited || SpeaksAgainstEndpoint(error);
-  if (!elsewhere || text_delivered_ || !context_->dispatcher->HasAnotherRoute(*this)) return false;
+  const bool bound = text_delivered_ && sink_.on_reset == nullptr;
+  if (!elsewhere || bound || !context_->dispatcher->HasAnotherRoute(*this)) return false;
+  TakeBackText();
   last_details_ = error.details;
   next_counts_ = false;
   charged_ = 0;
@@ -184,7 +250,7 @@ void CompletionCall::RetryOrEnd(const AttemptFailed& failed) {
   failure.retry_after = failed.retry_after;
   failure.stale_connection = failed.stale_connection;
   failure.broken_connection = failed.broken_connection;
-  failure.text_delivered = text_delivered_;
+  failure.text_delivered = text_delivered_ && sink_.on_reset == nullptr;
   if (failure.code == Code::kDns) ++history_.dns_failures;
 
   const std::optional<RetryDecision> retry =
@@ -196,7 +262,13 @@ void CompletionCall::RetryOrEnd(const AttemptFailed& failed) {
   charged_ = retry->charged;
   next_counts_ = !retry->free;
   history_.used_free_retry = history_.used_free_retry || retry->free;
+  TakeBackText();
   ArmTimer();
+}
+
+// Another attempt will write the text anew.
+void CompletionCall::TakeBackText() {
+  if (std::exchange(text_delivered_, false)) sink_.on_reset();
 }
 
 // --- Time and cancellation ----------------------------------------------------------------------
@@ -217,6 +289,7 @@ void CompletionCall::OnTimer() {
 }
 
 void CompletionCall::OnDeadline() {
+  EndSecondAttempt(/*may_have_cost=*/true);  // it has given nothing
   if (state_ == State::kRunning && attempt_->EndEarly()) return;
   const std::string_view when =
       state_ == State::kQueued
@@ -229,6 +302,7 @@ void CompletionCall::OnDeadline() {
 
 void CompletionCall::OnCancel() {
   if (ended()) return;
+  EndSecondAttempt(/*may_have_cost=*/true);
   if (attempt_ != nullptr) attempt_->Cancel();
   Error error(Code::kCancelled, "the caller cancelled");
   error.details = last_details_;
@@ -240,6 +314,7 @@ void CompletionCall::End(std::optional<Error> error) {
   context_->dispatcher->Withdraw(this);
   if (attempt_ != nullptr) attempt_->Cancel();
   context_->executor->CancelTimer(std::exchange(timer_, 0));
+  watch_.Stop();
   on_cancel_.reset();
   if (request_.flow != nullptr) request_.flow->SetOnResume(nullptr);
   const LlmSink sink = std::exchange(sink_, {});
@@ -264,6 +339,10 @@ LlmReply CompletionCall::TakeReply(std::optional<Error> error) {
   if (stopped_early && reply.usage_kind == UsageKind::kUnknown) {
     reply.usage = EstimateUsage(request_, reply.text);
     reply.usage_kind = UsageKind::kEstimated;
+  }
+  if (lost_prompt_tokens_ > 0) {
+    reply.usage.prompt_tokens += lost_prompt_tokens_;
+    if (reply.usage_kind == UsageKind::kExact) reply.usage_kind = UsageKind::kEstimated;
   }
   reply.request_id = attempt_->request_id();
   const Route& route = attempt_->route();

@@ -9,6 +9,7 @@
 #ifndef POSTGEN_SRC_LLM_COMPLETION_CALL_H_
 #define POSTGEN_SRC_LLM_COMPLETION_CALL_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -17,6 +18,7 @@
 #include "llm/attempt.h"
 #include "llm/call_context.h"
 #include "llm/dispatcher.h"
+#include "llm/hedge_watch.h"
 #include "llm/policy/retry.h"
 #include "llm/wire/model_family.h"
 #include "postgen/cancel.h"
@@ -42,6 +44,8 @@ class CompletionCall final : public AttemptOwner,
   void OnTurn(Permit permit) override;
   void OnNoTurn(Error error) override;
 
+  void OnAttemptSent(Attempt* attempt) override;
+  void OnAttemptToken(Attempt* attempt) override;
   void OnAttemptText(Attempt* attempt, std::string_view text) override;
   void OnAttemptEnd(Attempt* attempt) override;
 
@@ -50,10 +54,15 @@ class CompletionCall final : public AttemptOwner,
 
   std::optional<Error> CheckRequest() const;
   void Queue();
+  std::unique_ptr<Attempt> NewAttempt(Permit permit);
+  void StartSecondAttempt();
+  void EndSecondAttempt(bool may_have_cost);
   bool Repair(const AttemptFailed& failed);
   // Leaves the endpoint or the model for another one. False: there is none, or no reason to.
   bool TryAnotherRoute(const AttemptFailed& failed);
   void RetryOrEnd(const AttemptFailed& failed);
+
+  void TakeBackText();
 
   void ListenToFlow();
 
@@ -78,11 +87,15 @@ class CompletionCall final : public AttemptOwner,
   TimePoint retry_at_;
 
   std::unique_ptr<Attempt> attempt_;  // that runs, or the last one; null before the first
+  std::unique_ptr<Attempt> second_;   // beside it, until one of them gives a token
+  HedgeWatch watch_;
   ModelParameters parameters_;
   RetryHistory history_;
   std::optional<TimePoint> first_dispatch_;
   int attempts_ = 0;  // all of them, as reported
   int charged_ = 0;   // for the attempt that runs, from the retry budget
+  int charged_for_second_ = 0;
+  std::int64_t lost_prompt_tokens_ = 0;  // of attempts that gave way to a faster one; estimated
   bool next_counts_ = true;
   std::optional<ModelParameters> repaired_;  // for the attempt that is to come
   bool text_delivered_ = false;

@@ -228,19 +228,35 @@ void Dispatcher::GiveTurn(Asker* asker, TimePoint now) {
   const Route& route = asker->routes[asker->route_];
   Provider* const provider = route.provider;
   Withdraw(asker);
-  ++turns_;
   waited_ += now - asker->since_;
-  ++in_flight_;
   asker->tried[asker->route_] = true;
-  provider->concurrency.Start();
-  Permit permit;
-  permit.route = &route;
-  permit.ticket = provider->limiter.Take(route.model, asker->tokens, now);
-  permit.sent = now;
-  permit.probe = provider->breaker.OnSend();
+  Permit permit = MakePermit(route, asker->tokens, now);
   const bool probe = permit.probe;
   asker->OnTurn(std::move(permit));
   if (probe) LeaveBlocked(provider);
+}
+
+Permit Dispatcher::MakePermit(const Route& route, std::int64_t tokens, TimePoint now) {
+  ++turns_;
+  ++in_flight_;
+  route.provider->concurrency.Start();
+  Permit permit;
+  permit.route = &route;
+  permit.ticket = route.provider->limiter.Take(route.model, tokens, now);
+  permit.sent = now;
+  permit.probe = route.provider->breaker.OnSend();
+  return permit;
+}
+
+std::optional<Permit> Dispatcher::TakeSpare(const Route& route, std::int64_t tokens) {
+  const TimePoint now = executor_->Now();
+  const Provider& provider = *route.provider;
+  const bool spare = waiting_ == 0 && in_flight_ < most_in_flight_ &&
+                     provider.concurrency.HasRoom() &&
+                     provider.breaker.state() == Breaker::State::kClosed &&
+                     provider.limiter.ReadyAt(route.model, tokens, now) <= now;
+  if (!spare) return std::nullopt;
+  return MakePermit(route, tokens, now);
 }
 
 void Dispatcher::WakeAt(TimePoint when) {

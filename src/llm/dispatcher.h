@@ -23,6 +23,7 @@
 #include "llm/parameter_memory.h"
 #include "llm/policy/breaker.h"
 #include "llm/policy/concurrency.h"
+#include "llm/policy/hedge.h"
 #include "llm/policy/rate_limiter.h"
 #include "llm/policy/retry_budget.h"
 #include "llm/transport/http_transport.h"
@@ -48,6 +49,7 @@ struct Provider {
   const std::unique_ptr<HttpTransport> transport;
   ParameterMemory parameters;
   RetryBudget budget;
+  std::map<std::string, HedgePolicy> hedging;  // by model
   RateLimiter limiter;
   Breaker breaker;
   Concurrency concurrency;
@@ -125,6 +127,9 @@ class Dispatcher {
   void Ask(Asker* asker);
   // Is there a route that this call has not tried since it last waited, and that it would get?
   bool HasAnotherRoute(const Asker& asker) const;
+  // A turn out of order, for a second attempt of a call that has one: only where nobody waits and
+  // nothing is in trouble.
+  std::optional<Permit> TakeSpare(const Route& route, std::int64_t tokens);
   // The asker waits no longer; no-op if it does not.
   void Withdraw(Asker* asker);
 
@@ -167,6 +172,7 @@ class Dispatcher {
   void Pump();
   void GiveTurns();
   void GiveTurn(Asker* asker, TimePoint now);
+  Permit MakePermit(const Route& route, std::int64_t tokens, TimePoint now);
   void WakeAt(TimePoint when);
   void Publish();
 

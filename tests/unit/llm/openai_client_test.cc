@@ -257,6 +257,211 @@ TEST_CASE("who takes whole replies gets them, unless a post's text may be shorte
   }
 }
 
+// --- Hedging
+
+// A client that knows how long first tokens take: 200 ms. A second attempt is due after 280 ms.
+class HedgingWorld : public World {
+ public:
+  explicit HedgingWorld(LlmOptions options = {}, int known = 100) : World(options) {
+    for (int i = 0; i < known; ++i) {
+      const auto heard = StartStream();
+      const std::size_t index = http->count() - 1;
+      http->Connect(index);
+      executor.Advance(milliseconds(200));
+      Tell(index);
+      REQUIRE(heard->reply().ok());
+    }
+    first = http->count();
+  }
+  void Tell(std::size_t index) {
+    http->Head(index, 200, kEventStream);
+    http->Body(index, Delta("好") + std::string(kStop) + std::string(kUsage) + std::string(kDone));
+  }
+  std::shared_ptr<Heard> StartLate(CancelToken cancel = {}) {
+    auto heard = Start(Request(true), std::move(cancel));
+    http->Connect(first);
+    executor.Advance(milliseconds(279));
+    CHECK(http->count() == first + 1);
+    executor.Advance(milliseconds(1));
+    return heard;
+  }
+  static constexpr std::string_view kUsage =
+      "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":3}}\n\n";
+  std::size_t first = 0;
+};
+
+TEST_CASE("a late first token gets a second attempt; the faster one goes on") {
+  for (const bool second_wins : {true, false}) {
+    CAPTURE(second_wins);
+    HedgingWorld world;
+    const auto heard = world.StartLate();
+    REQUIRE(world.http->count() == world.first + 2);
+    const std::size_t winner = world.first + (second_wins ? 1 : 0);
+    const std::size_t loser = world.first + (second_wins ? 0 : 1);
+    CHECK(world.http->transfer(winner).body == world.http->transfer(loser).body);
+    world.http->Connect(world.first + 1);
+    world.http->Head(loser, 200, kEventStream);  // no token yet
+    world.http->Head(winner, 200, kEventStream);
+    world.http->Body(winner, Delta("一"));
+    CHECK(world.http->transfer(loser).state == State::kCancelled);
+    world.http->Body(loser, Delta("二"));
+    CHECK(heard->text == "一");
+    world.Tell(winner);
+    const LlmReply& reply = heard->reply();
+    CHECK(reply.ok());
+    CHECK(reply.text == "一好");
+    CHECK(heard->text == reply.text);
+    CHECK(reply.attempts == 2);
+    // The other one's prompt may be billed: 3 + 4 + 3 tokens, as estimated.
+    CHECK(reply.usage == Usage{19, 3, 0});
+    CHECK(reply.usage_kind == UsageKind::kEstimated);
+  }
+}
+
+TEST_CASE("a thought is a token, too: who thinks goes on") {
+  HedgingWorld world;
+  const auto heard = world.StartLate();
+  world.http->Head(world.first, 200, kEventStream);
+  world.http->Body(
+      world.first,
+      "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"h\"}}]}\n\n");
+  CHECK(world.http->transfer(world.first + 1).state == State::kCancelled);
+  world.Tell(world.first);
+  CHECK(heard->reply().ok());
+}
+
+TEST_CASE("one of two that fails leaves it to the other; both are a failure") {
+  for (const std::size_t fails_first : {std::size_t{0}, std::size_t{1}}) {
+    CAPTURE(fails_first);
+    HedgingWorld world;
+    const auto heard = world.StartLate();
+    const std::size_t stays = world.first + 1 - fails_first;
+    world.http->Reply(world.first + fails_first, 429, kRateLimited);
+    CHECK(heard->replies.empty());
+    CHECK(world.http->transfer(stays).state == State::kOpen);
+    SUBCASE("the other is good") {
+      world.Tell(stays);
+      CHECK(heard->reply().ok());
+      CHECK(heard->reply().attempts == 2);
+      CHECK(heard->reply().usage == Usage{9, 3, 0});  // a refusal costs nothing
+      CHECK(heard->reply().usage_kind == UsageKind::kExact);
+    }
+    SUBCASE("the other fails") {
+      world.http->Reply(stays, 500, "");
+      REQUIRE(world.WaitForTransfer(world.first + 2));
+      world.http->Connect(world.first + 2);
+      world.executor.Advance(seconds(5));
+      CHECK(world.http->count() == world.first + 3);  // once a call, and errors are up
+      world.Tell(world.first + 2);
+      CHECK(heard->reply().ok());
+      CHECK(heard->reply().attempts == 3);
+    }
+  }
+}
+
+TEST_CASE("no second attempt") {
+  LlmOptions options;
+  int known = 100;
+  bool text = false;
+  bool refused = false;
+  SUBCASE("when it is off") { options.hedge = HedgeMode::kOff; }
+  SUBCASE("while too little is known") { known = 39; }
+  SUBCASE("after the first token") { text = true; }
+  SUBCASE("beside an error that is still being read") { refused = true; }
+  HedgingWorld world(options, known);
+  const auto heard = world.Start(world.Request(true));
+  world.http->Connect(world.first);
+  if (text) {
+    world.http->Head(world.first, 200, kEventStream);
+    world.http->Body(world.first, Delta("一"));
+  }
+  if (refused) world.http->Head(world.first, 500);
+  world.executor.Advance(seconds(5));
+  CHECK(world.http->count() == world.first + 1);
+  if (refused) {
+    world.http->End(world.first);
+    REQUIRE(world.WaitForTransfer(world.first + 1));
+    world.http->Connect(world.first + 1);
+  }
+  world.Tell(refused ? world.first + 1 : world.first);
+  CHECK(heard->reply().ok());
+}
+
+TEST_CASE("a second attempt neither counts against max_attempts nor goes on without end") {
+  LlmOptions options;
+  options.max_attempts = 1;
+  HedgingWorld world(options);
+  const auto heard = world.StartLate();
+  REQUIRE(world.http->count() == world.first + 2);
+  world.http->Connect(world.first + 1);
+  world.executor.Advance(seconds(60));  // both are silent
+  CHECK(heard->code() == Code::kTimeoutFirstToken);
+  CHECK(heard->reply().attempts == 2);
+}
+
+TEST_CASE("cancellation and the deadline end both attempts at once") {
+  for (const bool cancels : {true, false}) {
+    CAPTURE(cancels);
+    HedgingWorld world;
+    CancelSource source;
+    LlmRequest request = world.Request(true);
+    request.deadline = world.executor.Now() + seconds(1);
+    const auto heard = world.Start(request, source.get_token());
+    world.http->Connect(world.first);
+    world.executor.Advance(milliseconds(300));
+    REQUIRE(world.http->open() == 2);
+    if (cancels) {
+      source.request_stop();
+      world.executor.RunReady();  // no time passes
+    } else {
+      world.executor.Advance(milliseconds(700));
+    }
+    CHECK(heard->code() == (cancels ? Code::kCancelled : Code::kDeadline));
+    CHECK(heard->reply().attempts == 2);
+  }
+}
+
+// --- Restarts
+
+TEST_CASE("a caller that takes back text gets a retry after it, and hears so") {
+  for (const bool restarts : {true, false}) {
+    CAPTURE(restarts);
+    World world;
+    std::string text;
+    int resets = 0;
+    std::vector<LlmReply> replies;
+    LlmSink sink;
+    sink.on_text = [&](std::string_view delta) { text += delta; };
+    if (restarts) {
+      sink.on_reset = [&] {
+        ++resets;
+        text.clear();
+      };
+    }
+    sink.on_done = [&](LlmReply reply) { replies.push_back(std::move(reply)); };
+    world.client->Complete(world.Request(true), {}, std::move(sink));
+    world.executor.RunReady();
+    world.http->Head(0, 200, kEventStream);
+    world.http->Body(0, Delta("一"));
+    CHECK(resets == 0);
+    world.http->Fail(0, Code::kTruncated);
+    CHECK(world.WaitForTransfer(1) == restarts);
+    CHECK(resets == (restarts ? 1 : 0));
+    if (restarts) {
+      CHECK(replies.empty());
+      world.http->Reply(1, 500, "");  // no text: nothing to take back
+      REQUIRE(world.WaitForTransfer(2));
+      CHECK(resets == 1);
+      world.http->Head(2, 200, kEventStream);
+      world.http->Body(2, Delta("二") + std::string(kStop) + std::string(kDone));
+    }
+    REQUIRE(replies.size() == 1);
+    CHECK(replies[0].ok() == restarts);
+    CHECK(text == replies[0].text);
+    CHECK(text == (restarts ? "二" : "一"));
+  }
+}
+
 TEST_CASE("the stream option goes before the request") {
   LlmOptions options;
   SUBCASE("never: the text comes in one piece") {
