@@ -261,6 +261,9 @@ TEST_CASE("what is worth another attempt gets it, and the text is the second one
     options.stream = StreamMode::kAlways;
     options.max_attempts = 2;
     if (fault.options) fault.options(&options);
+    // Short enough for the fault, and long enough for the second attempt on any machine.
+    if (options.first_token_timeout_ms < 1000) options.first_token_timeout_ms = 1000;
+    if (options.idle_timeout_ms < 1000) options.idle_timeout_ms = 1000;
     Run run{&fault, std::make_unique<FaultyServer>(fault), nullptr, nullptr};
     run.client = std::make_unique<LlmTestClient>(run.server->url(), options);
     run.heard = run.client->Start(/*stream=*/false);
