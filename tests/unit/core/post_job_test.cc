@@ -127,13 +127,17 @@ class Recorder final : public Observer {
  public:
   void OnEvent(const Event& event) override {
     events.push_back({event.type, event.version_number, event.part, std::string(event.text)});
+    if (event.flow != nullptr) flows[event.version_number] = event.flow;
   }
+  void OnBurstEnd() override { ++bursts; }
   int Count(Event::Type type) const {
     int count = 0;
     for (const RecordedEvent& event : events) count += event.type == type ? 1 : 0;
     return count;
   }
   std::vector<RecordedEvent> events;
+  std::map<int, std::shared_ptr<Flow>> flows;  // by version
+  int bursts = 0;
 };
 
 struct World {
@@ -547,6 +551,30 @@ TEST_CASE("manual text is stored as it is, without a call") {
   CHECK(world.result->versions.at(0).source == Source::kManual);
   CHECK(world.store.rows.at(0).content == "我的內容");
   CHECK(!world.store.rows.at(0).alternative_versions.has_value());
+}
+
+TEST_CASE("each version has a flow of its own; a turn's deltas are one burst") {
+  World world;
+  world.request.versions = 2;
+  world.Start(/*stream=*/true);
+  REQUIRE(world.client.calls.size() == 2);
+  for (HeldClient::Held& call : world.client.calls) {
+    call.sink.on_text("標題：題\n內容：一段");
+    call.sink.on_text("話很長很長。");
+  }
+  CHECK(world.recorder->bursts == 0);
+  world.executor->RunReady();
+  CHECK(world.recorder->bursts == 1);
+  CHECK(world.recorder->flows.at(1) != world.recorder->flows.at(2));
+  for (const HeldClient::Held& call : world.client.calls) {
+    CHECK(call.request.flow == world.recorder->flows.at(call.request.version_number));
+  }
+  world.client.calls[0].sink.on_text("還有。");
+  world.executor->RunReady();
+  CHECK(world.recorder->bursts == 2);
+  world.client.AnswerAll();
+  world.executor->RunReady();
+  CHECK(world.ends == 1);
 }
 
 TEST_CASE("events: started, deltas, done for each version, the post last") {
