@@ -152,8 +152,8 @@ void RateBudget::LearnDrift(const Taken& taken, double remaining) {
                           (taken.total - newest_.total);
   // Calls may overtake each other on their way; the errors of that cancel out over time.
   const double weight = 1 - std::exp(-seconds / kAverageSeconds);
-  drift_ += weight * ((remaining - expected) / seconds - drift_);
-  drift_ = std::clamp(drift_, -per_second_, per_second_);
+  const double seen = (remaining - expected) / seconds;
+  drift_ += weight * (std::clamp(seen, -per_second_, per_second_) - drift_);
 }
 
 void RateBudget::Observe(const RateReading& reading, const Taken& taken, TimePoint now) {
