@@ -13,7 +13,7 @@
 namespace postgen {
 namespace {
 
-constexpr std::size_t kMaxKeyBytes = 8192;
+constexpr std::size_t kMaxKeyBytes = 4096;
 constexpr std::string_view kOuterSpace = " \t\r\n";
 
 Error ConfigError(std::string field, std::string_view why) {
@@ -70,7 +70,7 @@ Result<std::string> KeyHeader(const LlmEndpoint& options, const std::string& pre
   if (key.empty()) {
     return ConfigError(field, "is empty; servers that need no key take any text, such as \"none\"");
   }
-  if (key.size() > kMaxKeyBytes) return ConfigError(field, "is longer than 8192 bytes");
+  if (key.size() > kMaxKeyBytes) return ConfigError(field, "is longer than 4096 bytes");
   const bool printable =
       std::all_of(key.begin(), key.end(), [](char c) { return c >= ' ' && c <= '~'; });
   if (!printable) return ConfigError(field, "has a control or non-ASCII character inside");
