@@ -84,7 +84,8 @@ def test_a_table_for_people(three_models: Emulator, tmp_path: Path) -> None:
 
 
 def test_failures_are_rows(three_models: Emulator, tmp_path: Path) -> None:
-    done = probe(three_models, tmp_path, "gone,quick", "--posts=1", "--yes", "--json")
+    stand_ins = ("--llm-fallback-models=quick", "--llm-on-failure=template")
+    done = probe(three_models, tmp_path, "gone,quick", "--posts=1", "--yes", "--json", *stand_ins)
     assert done.returncode == 1
     rows = rows_of(done)
     (failure,) = rows["gone"]["failures"]

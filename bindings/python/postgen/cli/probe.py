@@ -23,8 +23,15 @@ _DEFAULT_POSTS = 3
 _INPUT_TOKENS = 2000
 _OUTPUT_TOKENS = 500
 
-# The model alone is measured: no second calls, no text that ends before the model does.
-_OPTIONS: Mapping[str, Any] = {"stream": True, "hedge": "off", "early_stop": False}
+# The model alone is measured: no second calls, no text that ends before the model does, and nobody
+# who stands in for it.
+_OPTIONS: Mapping[str, Any] = {
+    "stream": True,
+    "hedge": "off",
+    "early_stop": False,
+    "fallback_models": [],
+    "on_failure": "error",
+}
 
 
 def add_command(commands: Any) -> None:
