@@ -108,10 +108,12 @@ TEST_CASE("a resolver that hangs: its own call alone is late, and hears its canc
     LlmRequest request;
     request.model = "m";
     request.messages = {{Role::kUser, "x"}};
-    client->Complete(std::move(request), std::move(cancel), {nullptr, [heard](LlmReply reply) {
-                                                               heard->reply = std::move(reply);
-                                                               heard->done.Notify();
-                                                             }});
+    LlmSink sink;
+    sink.on_done = [heard](LlmReply reply) {
+      heard->reply = std::move(reply);
+      heard->done.Notify();
+    };
+    client->Complete(std::move(request), std::move(cancel), std::move(sink));
     return heard;
   };
   const auto patient = client_of("http://hangs.test/v1", 60'000);
