@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -199,10 +198,16 @@ TEST_CASE("a wait that cannot end before the deadline fails now") {
 // --- Breaker ------------------------------------------------------------------------------------
 
 TEST_CASE("a refused key and used-up money stop everyone, until a probe gets through") {
-  for (const auto& [status, body, code, pause] :
-       {std::tuple(401, std::string_view("{}"), Code::kAuth, milliseconds(1000)),
-        std::tuple(429, kNoMoney, Code::kQuota, milliseconds(10000))}) {
-    CAPTURE(status);
+  struct Case {
+    int status;
+    std::string_view body;
+    Code code;
+    milliseconds pause;
+  };
+  for (const Case& c : {Case{401, "{}", Code::kAuth, milliseconds(1000)},
+                        Case{429, kNoMoney, Code::kQuota, milliseconds(10000)}}) {
+    const auto& [status, body, code, pause] = c;
+    CAPTURE(c.status);
     LlmOptions options;
     options.max_in_flight = 2;
     World world(options);

@@ -131,6 +131,13 @@ struct Outcome {
   }
 };
 
+struct Call {
+  double reserved = 0;
+  double used = 0;
+  TimePoint sent;
+  RateLimiter::Ticket ticket;
+};
+
 // A client with more to send than the limits allow.
 class Simulation {
  public:
@@ -163,13 +170,6 @@ class Simulation {
   }
 
  private:
-  struct Call {
-    double reserved = 0;
-    double used = 0;
-    TimePoint sent;
-    RateLimiter::Ticket ticket;
-  };
-
   double NowSeconds() const { return Seconds(now_ - kStart).count(); }
   double Uniform(double low, double high) {
     return std::uniform_real_distribution<double>(low, high)(rng_);
