@@ -95,8 +95,9 @@ struct PromptOptions {
 };
 
 struct CacheOptions {
-  std::string url = "memory:";  // memory: | none:
-  std::int64_t ttl_s = 3600;    // 0: off
+  // memory: | none: | redis://[:password@]host[:port][/database], with memory in front
+  std::string url = "memory:";
+  std::int64_t ttl_s = 3600;  // 0: off
   std::int64_t max_bytes = 64LL * 1024 * 1024;
   std::string scope;  // empty: fingerprint of the API key
 };

@@ -156,7 +156,10 @@ inline constexpr auto kPromptFields = std::to_array<Field<PromptOptions>>({
 });
 
 inline constexpr auto kCacheFields = std::to_array<Field<CacheOptions>>({
-    {&CacheOptions::url, {.name = "url", .doc = "memory: or none:", .check = CacheUrl}},
+    {&CacheOptions::url,
+     {.name = "url",
+      .doc = "redis://[:password@]host[:port][/database] with memory in front, memory: or none:",
+      .check = CacheUrl}},
     {&CacheOptions::ttl_s,
      {.name = "ttl_s",
       .doc = "How long a text may be reused. 0: not at all.",

@@ -1,0 +1,236 @@
+// The Redis client and the cache on it, against a real Redis that is killed, frozen, cut and filled
+// with what is not ours.
+#include "cache/redis_cache.h"
+
+#include <atomic>
+#include <future>
+#include <string>
+#include <thread>
+
+#include <doctest/doctest.h>
+
+#include "contract/response_cache_contract.h"
+#include "redis/redis_client.h"
+#include "support/redis_server.h"
+
+namespace postgen {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::RedisServer;
+
+RedisReply RunAndWait(RedisClient* redis, std::vector<std::string> arguments) {
+  auto answer = std::make_shared<std::promise<RedisReply>>();
+  std::future<RedisReply> future = answer->get_future();
+  redis->Run(std::move(arguments),
+             [answer](RedisReply reply) { answer->set_value(std::move(reply)); });
+  return future.get();
+}
+
+// A client that is connected.
+struct Connected {
+  explicit Connected(const std::string& url) : redis(*ParseRedisUrl(url, "cache.url")) { Wait(); }
+  void Wait() {
+    while (!redis.Look().connected) std::this_thread::yield();
+  }
+  void WaitUntilAway() {
+    while (redis.Look().connected) std::this_thread::yield();
+  }
+  RedisReply operator()(std::vector<std::string> arguments) {
+    return RunAndWait(&redis, std::move(arguments));
+  }
+  RedisClient redis;
+};
+
+// Time passes for everything in the database: what is to expire does so that much earlier.
+void Age(Connected* redis, milliseconds by) {
+  const RedisReply aged = (*redis)({"EVAL",
+                                    "for _, k in ipairs(redis.call('KEYS', '*')) do "
+                                    "redis.call('PEXPIRE', k, redis.call('PTTL', k) - ARGV[1]) end "
+                                    "return 1",
+                                    "0", std::to_string(by.count())});
+  REQUIRE(aged.is_integer());
+}
+
+TEST_CASE("RedisCache keeps the contract of ResponseCache") {
+  RedisServer server;
+  Connected redis(server.Url());
+  CacheUnderTest cache;
+  cache.make = [&] {
+    CHECK(redis({"FLUSHDB"}).is_text());
+    return NewRedisCache(&redis.redis, nullptr);
+  };
+  cache.pass = [&](milliseconds by) { Age(&redis, by); };
+  CheckResponseCacheContract(cache);
+}
+
+TEST_CASE("a hit in Redis is kept in memory no longer than Redis would keep it") {
+  RedisServer server;
+  Connected redis(server.Url());
+  const CacheKey key = TestCacheKey(1);
+  // A memory that says what it was given.
+  class Noting final : public ResponseCache {
+   public:
+    void Get(const CacheKey& /*key*/, GetCallback done) override { done(nullptr); }
+    void Put(const CacheKey& /*key*/, std::string /*value*/, milliseconds ttl) override {
+      given = ttl;
+    }
+    void Erase(const CacheKey& /*key*/) override {}
+    milliseconds given{0};
+  };
+  NewRedisCache(&redis.redis, nullptr)->Put(key, "value", std::chrono::hours(1));
+  Age(&redis, std::chrono::minutes(59));
+  const auto memory = std::make_shared<Noting>();
+  CHECK(*GetAndWait(NewRedisCache(&redis.redis, memory).get(), key) == "value");
+  CHECK(memory->given > milliseconds(0));
+  CHECK(memory->given <= std::chrono::minutes(1));
+}
+
+TEST_CASE("memory in front: hits without Redis, and across processes through it") {
+  RedisServer server;
+  Connected redis(server.Url());
+  const auto cache = NewRedisCache(&redis.redis, NewMemoryCache(1 << 20));
+  const auto other = NewRedisCache(&redis.redis, NewMemoryCache(1 << 20));
+  cache->Put(TestCacheKey(1), "one", std::chrono::hours(1));
+  CHECK(*GetAndWait(other.get(), TestCacheKey(1)) == "one");
+  server.Kill();
+  redis.WaitUntilAway();
+  CHECK(*GetAndWait(cache.get(), TestCacheKey(1)) == "one");
+  CHECK(*GetAndWait(other.get(), TestCacheKey(1)) == "one");
+  CHECK(GetAndWait(other.get(), TestCacheKey(2)) == nullptr);
+}
+
+TEST_CASE("a key of another type is a miss, and is deleted") {
+  RedisServer server;
+  Connected redis(server.Url());
+  const auto cache = NewRedisCache(&redis.redis, nullptr);
+  cache->Put(TestCacheKey(1), "x", std::chrono::hours(1));
+  CHECK(redis({"EVAL",
+               "local k = redis.call('KEYS', 'postgen:text:*')[1] redis.call('DEL', k) "
+               "redis.call('LPUSH', k, 'foreign') return 1",
+               "0"})
+            .is_integer());
+  CHECK(GetAndWait(cache.get(), TestCacheKey(1)) == nullptr);
+  CHECK(redis({"DBSIZE"}).integer == 0);
+  CHECK(redis.redis.Look().errors["WRONGTYPE"] == 1);
+}
+
+TEST_CASE("a Redis that is full or read-only is a miss, and is counted") {
+  RedisServer server;
+  Connected redis(server.Url());
+  const auto cache = NewRedisCache(&redis.redis, nullptr);
+  CHECK(redis({"CONFIG", "SET", "maxmemory", "1"}).is_text());
+  cache->Put(TestCacheKey(1), "x", std::chrono::hours(1));
+  CHECK(GetAndWait(cache.get(), TestCacheKey(1)) == nullptr);
+  CHECK(redis.redis.Look().errors["OOM"] == 1);
+  CHECK(redis({"CONFIG", "SET", "maxmemory", "0"}).is_text());
+  cache->Put(TestCacheKey(1), "x", std::chrono::hours(1));
+  CHECK(GetAndWait(cache.get(), TestCacheKey(1)) != nullptr);
+}
+
+TEST_CASE("password and database of the URL; a wrong password is trouble that repeats no password") {
+  RedisServer server({"--requirepass", "canary s3cret"});
+  Connected redis(server.Url(":canary%20s3cret@") + "/5");
+  CHECK(redis({"SET", "k", "v"}).is_text());
+  Connected first(server.Url(":canary%20s3cret@"));
+  CHECK(first({"DBSIZE"}).integer == 0);
+
+  for (const char* credentials : {"", ":canary-wrong@"}) {
+    RedisClient refused(*ParseRedisUrl(server.Url(credentials), "cache.url"));
+    while (refused.Look().last_trouble.empty()) std::this_thread::yield();
+    CHECK(refused.Look().last_trouble.find("canary") == std::string::npos);
+    CHECK_FALSE(refused.Look().connected);
+    CHECK(RunAndWait(&refused, {"GET", "k"}).kind == RedisReply::Kind::kAway);
+    CHECK(refused.Look().errors.count(*credentials == '\0' ? "NOAUTH" : "WRONGPASS") == 1);
+  }
+}
+
+TEST_CASE("no Redis at the start: at once a miss; found when it comes") {
+  RedisServer server;
+  server.proxy().Stop();
+  RedisClient redis(*ParseRedisUrl(server.Url(), "cache.url"));
+  while (redis.Look().last_trouble.empty()) std::this_thread::yield();
+  CHECK(RunAndWait(&redis, {"PING"}).kind == RedisReply::Kind::kAway);
+  server.proxy().Restart();
+  while (!redis.Look().connected) std::this_thread::yield();
+  CHECK(RunAndWait(&redis, {"PING"}).text == "PONG");
+}
+
+TEST_CASE("killed and started again: what was open is away, later commands find the new one") {
+  RedisServer server;
+  Connected redis(server.Url());
+  CHECK(redis({"SET", "k", "v"}).is_text());
+  server.Kill();
+  redis.WaitUntilAway();
+  CHECK(redis({"GET", "k"}).kind == RedisReply::Kind::kAway);
+  server.Start();
+  redis.Wait();
+  CHECK(redis({"GET", "k"}).kind == RedisReply::Kind::kNil);
+  CHECK(redis.redis.Look().connects == 2);
+}
+
+TEST_CASE("a frozen Redis is given up; its late replies meet no other command") {
+  RedisServer server;
+  Connected redis(server.Url());
+  CHECK(redis({"SET", "mine", "mine"}).is_text());
+  CHECK(redis({"SET", "yours", "yours"}).is_text());
+  server.Freeze();
+  CHECK(redis({"GET", "yours"}).kind == RedisReply::Kind::kAway);
+  CHECK_FALSE(redis.redis.Look().connected);
+  server.Thaw();
+  redis.Wait();
+  CHECK(redis({"GET", "mine"}).text == "mine");
+}
+
+TEST_CASE("a reply beyond the bound ends the connection, not the process") {
+  RedisServer server;
+  Connected redis(server.Url());
+  const std::string big(RedisClient::kMaxReplyBytes + 100000, 'x');
+  CHECK(redis({"EVAL", "redis.call('SET', 'big', string.rep('x', " + std::to_string(big.size()) +
+                           ")) return 1", "0"})
+            .is_integer());
+  CHECK(redis({"GET", "big"}).kind == RedisReply::Kind::kAway);
+  redis.Wait();
+  CHECK(redis({"PING"}).text == "PONG");
+}
+
+TEST_CASE("any bytes in a command, nothing read as a format") {
+  RedisServer server;
+  Connected redis(server.Url());
+  const std::string bytes("a\0b %s %b EX 5\r\n*1\r\n", 19);
+  CHECK(redis({"SET", bytes, bytes}).is_text());
+  CHECK(redis({"GET", bytes}).text == bytes);
+  CHECK(redis({"DBSIZE"}).integer == 1);
+}
+
+TEST_CASE("threads at once, cut again and again: every command is answered once, and by its own") {
+  RedisServer server;
+  Connected redis(server.Url());
+  std::atomic<int> answered{0};
+  std::atomic<int> wrong{0};
+  std::atomic<int> served{0};
+  constexpr int kEach = 2000;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kEach; ++i) {
+        const std::string text = std::to_string(t) + ':' + std::to_string(i);
+        redis.redis.Run({"ECHO", text}, [&, text](const RedisReply& reply) {
+          ++answered;
+          if (reply.is_text()) ++served;
+          if (reply.is_text() && reply.text != text) ++wrong;
+        });
+        if (t == 0 && i % 500 == 250) server.proxy().ResetAll();
+        if (i % 50 == 0) std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  redis.redis.Stop();
+  CHECK(answered == 4 * kEach);
+  CHECK(wrong == 0);
+  CHECK(served > 0);
+}
+
+}  // namespace
+}  // namespace postgen
