@@ -52,14 +52,13 @@ class RedisCache final : public ResponseCache {
       if (reply.is_text()) *value = std::make_shared<const std::string>(std::move(reply.text));
       if (reply.kind == RedisReply::Kind::kError && reply.text == "WRONGTYPE") EraseIn(redis, key);
     });
-    redis_->Run({"PTTL", RedisKey(key)},
-                [key, value, memory = memory_, done = std::move(done)](const RedisReply& left) {
-                  if (memory != nullptr && *value != nullptr && left.is_integer() &&
-                      left.integer > 0) {
-                    memory->Put(key, **value, milliseconds(left.integer));
-                  }
-                  done(std::move(*value));
-                });
+    redis_->Run({"PTTL", RedisKey(key)}, [key, value, memory = memory_,
+                                          done = std::move(done)](const RedisReply& left) {
+      if (memory != nullptr && *value != nullptr && left.is_integer() && left.integer > 0) {
+        memory->Put(key, **value, milliseconds(left.integer));
+      }
+      done(std::move(*value));
+    });
   }
 
   static void EraseIn(RedisClient* redis, const CacheKey& key) {

@@ -11,12 +11,14 @@
 #include <utility>
 
 #include "cache/cache_key.h"
+#include "cache/redis_cache.h"
 #include "core/call_state.h"
 #include "core/metrics.h"
 #include "core/post_job.h"
 #include "llm/clients.h"
 #include "postgen/json.h"
 #include "prompt/prompt_builder.h"
+#include "redis/redis_client.h"
 #include "runtime/event_loop.h"
 #include "runtime/mutex.h"
 #include "runtime/random.h"
@@ -83,14 +85,27 @@ class Answer {
   std::future<Result<T>> answer_;
 };
 
+// What a generator's making waits for Redis at the most.
+constexpr milliseconds kFirstConnection{20};
+
 // A wait that can be added to a time.
 milliseconds Bounded(milliseconds wait) {
   return std::clamp<milliseconds>(wait, milliseconds(0), kLongestWait);
 }
 
-std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options) {
+// The client for cache.url; null: the cache needs none.
+Result<std::unique_ptr<RedisClient>> ConnectRedis(const CacheOptions& options) {
+  if (options.url.rfind("redis:", 0) != 0) return std::unique_ptr<RedisClient>();
+  Result<RedisTarget> target = ParseRedisUrl(options.url, "cache.url");
+  if (!target.ok()) return target.error();
+  return std::make_unique<RedisClient>(*std::move(target));
+}
+
+std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options, RedisClient* redis) {
   if (options.url == "none:") return nullptr;
-  return NewMemoryCache(static_cast<std::size_t>(options.max_bytes));
+  auto memory = NewMemoryCache(static_cast<std::size_t>(options.max_bytes));
+  if (redis == nullptr) return memory;
+  return NewRedisCache(redis, std::move(memory));
 }
 
 class GeneratorImpl final : public PostGenerator {
@@ -103,7 +118,9 @@ class GeneratorImpl final : public PostGenerator {
                               bool stream) override;
   Status Close(milliseconds drain) override;
   std::string MetricsJson() const override {
-    return forked() ? "{}" : engine_->metrics.ToJson(engine_->llm->MetricsJson());
+    if (forked()) return "{}";
+    return engine_->metrics.ToJson(engine_->llm->MetricsJson(),
+                                   engine_->redis ? RedisJson(engine_->redis->Look()) : "");
   }
   std::vector<Diagnosis> Diagnose(milliseconds timeout) override;
   Result<std::vector<std::string>> Migrate(milliseconds timeout) override;
@@ -116,6 +133,7 @@ class GeneratorImpl final : public PostGenerator {
     std::unique_ptr<EventLoop> store_thread;
     std::shared_ptr<EventLoop> reactor;
     std::unique_ptr<PromptBuilder> prompts;
+    std::unique_ptr<RedisClient> redis;  // null: none
     std::unique_ptr<ResponseCache> cache;
     Stores stores;
     std::unique_ptr<LlmClient> template_writer;
@@ -137,6 +155,7 @@ class GeneratorImpl final : public PostGenerator {
       : engine_(std::move(engine)), owner_pid_(getpid()) {}
 
   bool forked() const { return getpid() != owner_pid_; }
+  Diagnosis DiagnoseCache(TimePoint deadline);
   // Room for one more post, or why not.
   Status Admit(const PostRequest& request);
   std::shared_ptr<Call> Refuse(const PostRequest& request,
@@ -179,7 +198,16 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
     if (!llm.ok()) return llm.error();
     engine->llm = *std::move(llm);
   }
-  engine->cache = parts.cache != nullptr ? std::move(parts.cache) : NewCache(options.cache);
+  if (parts.cache != nullptr) {
+    engine->cache = std::move(parts.cache);
+  } else {
+    Result<std::unique_ptr<RedisClient>> redis = ConnectRedis(options.cache);
+    if (!redis.ok()) return redis.error();
+    engine->redis = *std::move(redis);
+    engine->cache = NewCache(options.cache, engine->redis.get());
+    // The URL may hold a password, and posts do not read it.
+    if (engine->redis) options.cache.url = "redis://" + engine->redis->shown();
+  }
 
   auto shared = std::make_shared<PostParts>();
   shared->cache_scope = CacheScope(options.cache, options.llm);
@@ -198,6 +226,8 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->options.llm.api_key.clear();
   shared->options.llm.endpoints.clear();
   engine->parts = std::move(shared);
+  // So that the first post of a short-lived process finds it.
+  if (engine->redis) engine->redis->WaitUntilTried(engine->reactor->Now() + kFirstConnection);
   return std::unique_ptr<PostGenerator>(new GeneratorImpl(std::move(engine)));
 }
 
@@ -211,6 +241,7 @@ GeneratorImpl::~GeneratorImpl() {
   // Stores answer on their thread, transfers end on the reactor: both are quiet before anything is
   // destroyed.
   engine_->store_thread->Stop();
+  if (engine_->redis) engine_->redis->Stop();
   engine_->reactor->Stop();
 }
 
@@ -320,6 +351,24 @@ Status GeneratorImpl::Close(milliseconds drain) {
   return {};
 }
 
+Diagnosis GeneratorImpl::DiagnoseCache(TimePoint deadline) {
+  using Level = Diagnosis::Level;
+  if (engine_->cache == nullptr) return {"cache", Level::kOk, "none"};
+  const std::string& url = engine_->parts->options.cache.url;
+  if (engine_->redis == nullptr) return {"cache", Level::kOk, url};
+  engine_->redis->WaitUntilTried(deadline);
+  Answer<void> answer([this](const std::function<void(Status)>& done) {
+    engine_->redis->Run({"PING"}, [redis = engine_->redis.get(), done](const RedisReply& reply) {
+      if (reply.is_text()) return done({});
+      done(Error(Code::kInternal, redis->Look().last_trouble));
+    });
+  });
+  // Posts go on without it.
+  const Status status = answer.Wait(deadline - engine_->reactor->Now(), "Redis");
+  if (status.ok()) return {"cache", Level::kOk, url + " with memory in front"};
+  return {"cache", Level::kWarning, status.error().message + "; posts do without"};
+}
+
 std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   using Level = Diagnosis::Level;
   if (forked()) return {{"generator", Level::kError, ForkedError().message}};
@@ -364,8 +413,7 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   } else {
     found.push_back({"profiles", Level::kWarning, "none: personas come from the requests alone"});
   }
-  found.push_back({"cache", Level::kOk,
-                   engine_->cache == nullptr ? "none" : engine_->parts->options.cache.url});
+  found.push_back(DiagnoseCache(deadline));
   return found;
 }
 

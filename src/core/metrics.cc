@@ -13,6 +13,20 @@ void WriteByCode(JsonWriter* json, const std::map<Code, std::int64_t>& counts) {
 
 }  // namespace
 
+std::string RedisJson(const RedisClient::View& view) {
+  std::string out;
+  JsonWriter json(&out);
+  json.BeginObject();
+  json.Key("connected").Int(view.connected ? 1 : 0);
+  json.Key("connects").Int(view.connects);
+  json.Key("away").Int(view.away);
+  json.Key("errors").BeginObject();
+  for (const auto& [word, count] : view.errors) json.Key(word).Int(count);
+  json.EndObject();
+  json.EndObject();
+  return out;
+}
+
 void Metrics::PostStarted() {
   const MutexLock lock(&mutex_);
   ++counters_.posts_started;
@@ -58,7 +72,7 @@ void Metrics::CacheLookup(bool hit) {
   ++(hit ? counters_.cache_hits : counters_.cache_misses);
 }
 
-std::string Metrics::ToJson(std::string_view llm) const {
+std::string Metrics::ToJson(std::string_view llm, std::string_view redis) const {
   const MutexLock lock(&mutex_);
   std::string out;
   JsonWriter json(&out);
@@ -96,6 +110,7 @@ std::string Metrics::ToJson(std::string_view llm) const {
   json.Key("total_time").Fixed(counters_.stage_ms.total_time_ms, 3);
   json.EndObject();
   if (!llm.empty()) json.Key("llm").Raw(llm);
+  if (!redis.empty()) json.Key("redis").Raw(redis);
   json.EndObject();
   return out;
 }

@@ -8,9 +8,13 @@
 #include <string_view>
 
 #include "postgen/types.h"
+#include "redis/redis_client.h"
 #include "runtime/mutex.h"
 
 namespace postgen {
+
+// {"connected": 0 or 1, "connects", "away", "errors": {"OOM": 1, ...}}
+std::string RedisJson(const RedisClient::View& view);
 
 // Thread-safe.
 class Metrics {
@@ -23,8 +27,9 @@ class Metrics {
   void CacheLookup(bool hit);
 
   // {"posts": {...}, "versions": {...}, "tokens": {...}, "cost_usd", "cache": {...}, "stage_ms":
-  // {...}, "llm": {...}}; `llm` is LlmClient::MetricsJson(), left out where it is empty.
-  std::string ToJson(std::string_view llm) const;
+  // {...}, "llm": {...}, "redis": {...}}; `llm` is LlmClient::MetricsJson(), `redis` RedisJson(),
+  // left out where they are empty.
+  std::string ToJson(std::string_view llm, std::string_view redis) const;
 
  private:
   struct Counters {

@@ -67,10 +67,10 @@ class RedisClient::Impl {
       return done({});
     }
     ++open_;
-    loop_.Post([this, arguments = std::move(arguments),
-                guard = Guard(this, std::move(done))]() mutable {
-      Send(arguments, std::move(guard));
-    });
+    loop_.Post(
+        [this, arguments = std::move(arguments), guard = Guard(this, std::move(done))]() mutable {
+          Send(arguments, std::move(guard));
+        });
   }
 
   void Stop() {
@@ -79,6 +79,13 @@ class RedisClient::Impl {
       Drop("the client was stopped");
     });
     loop_.Stop();
+  }
+
+  void WaitUntilTried(TimePoint limit) const {
+    const MutexLock lock(&mutex_);
+    while (view_.connects == 0 && view_.last_trouble.empty()) {
+      if (tried_.wait_until(mutex_, limit) == std::cv_status::timeout) return;
+    }
   }
 
   const std::string& shown() const { return target_.shown; }
@@ -172,7 +179,8 @@ class RedisClient::Impl {
     }
     context_ = context;
     Attach();
-    limit_ = loop_.RunAt(loop_.Now() + kConnectLimit, [this] { Drop("it did not answer in time"); });
+    limit_ =
+        loop_.RunAt(loop_.Now() + kConnectLimit, [this] { Drop("it did not answer in time"); });
     Greet();
   }
 
@@ -208,11 +216,10 @@ class RedisClient::Impl {
     loop_.CancelTimer(limit_);
     limit_ = 0;
     pause_ = kFirstPause;
-    {
-      const MutexLock lock(&mutex_);
-      ++view_.connects;
-    }
     ready_ = true;
+    const MutexLock lock(&mutex_);
+    ++view_.connects;
+    tried_.notify_all();
   }
 
   // --- Commands
@@ -225,8 +232,8 @@ class RedisClient::Impl {
       texts.push_back(argument.data());
       sizes.push_back(argument.size());
     }
-    auto command = std::make_unique<Command>(
-        Command{this, std::move(guard), loop_.Now() + kReplyLimit});
+    auto command =
+        std::make_unique<Command>(Command{this, std::move(guard), loop_.Now() + kReplyLimit});
     const auto on_reply = [](redisAsyncContext* /*c*/, void* reply, void* data) {
       const std::unique_ptr<Command> ended(static_cast<Command*>(data));
       ended->impl->OnAnswered();
@@ -281,6 +288,7 @@ class RedisClient::Impl {
     {
       const MutexLock lock(&mutex_);
       view_.last_trouble = target_.shown + ": " + why;
+      tried_.notify_all();
     }
     if (stopped_) return;
     const auto pause = pause_ - std::chrono::milliseconds(static_cast<std::int64_t>(
@@ -308,6 +316,7 @@ class RedisClient::Impl {
   std::atomic<int> open_ = 0;
 
   mutable Mutex mutex_;
+  mutable CondVar tried_;
   View view_ ABSL_GUARDED_BY(mutex_);
 
   // On the loop's thread only.
@@ -332,6 +341,7 @@ void RedisClient::Run(std::vector<std::string> arguments, Callback done) {
   impl_->Run(std::move(arguments), std::move(done));
 }
 void RedisClient::Stop() { impl_->Stop(); }
+void RedisClient::WaitUntilTried(TimePoint limit) const { impl_->WaitUntilTried(limit); }
 const std::string& RedisClient::shown() const { return impl_->shown(); }
 RedisClient::View RedisClient::Look() const { return impl_->Look(); }
 

@@ -61,15 +61,19 @@ class RedisClient {
   // Answers what is open with kAway, and ends the thread. Idempotent. Not on the client's thread.
   void Stop();
 
+  // Until the first connection was made or has failed, or `limit` has come. Not on the client's
+  // thread.
+  void WaitUntilTried(TimePoint limit) const;
+
   const std::string& shown() const;
 
   // For people.
   struct View {
     bool connected = false;
-    std::int64_t connects = 0;             // connections that were made
-    std::int64_t away = 0;                 // commands that found no connection or lost it
+    std::int64_t connects = 0;                   // connections that were made
+    std::int64_t away = 0;                       // commands that found no connection or lost it
     std::map<std::string, std::int64_t> errors;  // by Redis's word: "OOM", "LOADING", ...
-    std::string last_trouble;              // why it is, or last was, away; no password in it
+    std::string last_trouble;                    // why it is, or last was, away; no password in it
   };
   View Look() const;
 

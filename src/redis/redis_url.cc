@@ -92,8 +92,8 @@ Result<RedisTarget> ParseRedisUrl(std::string_view url, const std::string& field
     }
   }
   if (!host.empty()) target.host = host;
-  target.shown = target.host + ':' + std::to_string(target.port) + '/' +
-                 std::to_string(target.database);
+  target.shown =
+      target.host + ':' + std::to_string(target.port) + '/' + std::to_string(target.database);
   return target;
 }
 

@@ -128,7 +128,8 @@ TEST_CASE("a Redis that is full or read-only is a miss, and is counted") {
   CHECK(GetAndWait(cache.get(), TestCacheKey(1)) != nullptr);
 }
 
-TEST_CASE("password and database of the URL; a wrong password is trouble that repeats no password") {
+TEST_CASE(
+    "password and database of the URL; a wrong password is trouble that repeats no password") {
   RedisServer server({"--requirepass", "canary s3cret"});
   Connected redis(server.Url(":canary%20s3cret@") + "/5");
   CHECK(redis({"SET", "k", "v"}).is_text());
@@ -186,10 +187,13 @@ TEST_CASE("a reply beyond the bound ends the connection, not the process") {
   RedisServer server;
   Connected redis(server.Url());
   const std::string big(RedisClient::kMaxReplyBytes + 100000, 'x');
-  CHECK(redis({"EVAL", "redis.call('SET', 'big', string.rep('x', " + std::to_string(big.size()) +
-                           ")) return 1", "0"})
+  CHECK(redis({"EVAL",
+               "redis.call('SET', 'big', string.rep('x', " + std::to_string(big.size()) +
+                   ")) return 1",
+               "0"})
             .is_integer());
   CHECK(redis({"GET", "big"}).kind == RedisReply::Kind::kAway);
+  CHECK(redis.redis.Look().last_trouble.find("larger") != std::string::npos);
   redis.Wait();
   CHECK(redis({"PING"}).text == "PONG");
 }

@@ -100,7 +100,7 @@ def test_errors_survive_pickling() -> None:
 
 def test_from_env(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DATABASE_URL", f"sqlite:{tmp_path / 'posts.db'}")
-    monkeypatch.setenv("REDIS_URL", "redis://localhost")
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")  # away: a miss
     with postgen.PostGenerator.from_env(llm={"provider": "template"}) as generator:
         post = generator.generate({"stock_code": "2330", "kol_serial": 208})
     assert post.reply["postgen"]["stored"] == "stored"

@@ -28,8 +28,9 @@ std::string RedisServer::Url(const std::string& credentials) const {
 }
 
 void RedisServer::Start() {
-  std::vector<std::string> command = {"redis-server", "--port", "0", "--unixsocket",
-                                      folder_ + "/socket", "--dir", folder_, "--save", ""};
+  std::vector<std::string> command = {
+      "redis-server", "--port", "0", "--unixsocket", folder_ + "/socket", "--dir",
+      folder_,        "--save", ""};
   command.insert(command.end(), options_.begin(), options_.end());
   server_ = std::make_unique<ChildProcess>(command);
   if (server_->WaitForLine("ready to accept connections").empty()) {

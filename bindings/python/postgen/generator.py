@@ -57,10 +57,7 @@ class PostGenerator:
 
     @classmethod
     def from_env(cls, *, parts: Parts | None = None, **options: Any) -> PostGenerator:
-        """With OPENAI_API_KEY, OPENAI_BASE_URL and DATABASE_URL; keyword arguments win.
-
-        REDIS_URL is left alone: the cache of this version is in memory.
-        """
+        """With OPENAI_API_KEY, OPENAI_BASE_URL, DATABASE_URL and REDIS_URL; keyword arguments win."""
         return cls(parts=parts, **merged(options_from_env(), options))
 
     @classmethod

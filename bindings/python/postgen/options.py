@@ -19,7 +19,7 @@ def options_from_env(environment: Mapping[str, str] | None = None) -> dict[str, 
     options: dict[str, Any] = {}
     for variable, (group, key) in ENVIRONMENT.items():
         value = (os.environ if environment is None else environment).get(variable, "").strip()
-        if value and variable != "REDIS_URL":  # the cache of this version is in memory
+        if value:
             options.setdefault(group, {})[key] = value
     return options
 

@@ -32,10 +32,10 @@ TEST_CASE("a Redis URL: every part, and what stands in for an absent one") {
 TEST_CASE("a Redis URL that cannot be read is refused, and the message repeats none of it") {
   for (const char* url :
        {"http://:hunter2@host", "redis:hunter2", "redis://:hunter2@host:0",
-        "redis://:hunter2@host:65536", "redis://:hunter2@host:port", "redis://:hunter2@host:",
-        "redis://:hunter2@host/x", "redis://:hunter2@host/-1", "redis://:hunter2%2@host",
-        "redis://:hunter2%zz@host", "redis://:hunter2@[::1", "redis://:hunter2@ho st",
-        "redis://:hunter2@host?db=1", "rediss://:hunter2@host", ""}) {
+        "redis://:hunter2@host:65536", "redis://:hunter2@host:port",
+        "redis://:hunter2@host:", "redis://:hunter2@host/x", "redis://:hunter2@host/-1",
+        "redis://:hunter2%2@host", "redis://:hunter2%zz@host", "redis://:hunter2@[::1",
+        "redis://:hunter2@ho st", "redis://:hunter2@host?db=1", "rediss://:hunter2@host", ""}) {
     const Result<RedisTarget> target = ParseRedisUrl(url, "cache.url");
     REQUIRE_MESSAGE(!target.ok(), url);
     CHECK(target.error().code == Code::kInvalidConfig);

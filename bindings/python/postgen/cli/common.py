@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
@@ -29,8 +28,6 @@ def generator_from(arguments: argparse.Namespace) -> PostGenerator:
 
 
 def options_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    if os.environ.get("REDIS_URL"):
-        note("REDIS_URL is set, but the cache of this version is in memory")
     options = sources.options_from_env()
     if arguments.config:
         options = sources.merged(options, sources.options_from_file(arguments.config))
