@@ -43,7 +43,7 @@ class RedisClient {
   static constexpr std::chrono::milliseconds kConnectLimit{2000};
   static constexpr std::chrono::milliseconds kFirstPause{50};
   static constexpr std::chrono::milliseconds kLongestPause{5000};
-  static constexpr std::size_t kMaxReplyBytes = 8U << 20U;
+  static constexpr std::size_t kMaxReplyBytes = 2U << 20U;
   // Commands on their way at once; further ones are answered kAway.
   static constexpr int kMaxOpen = 4096;
 

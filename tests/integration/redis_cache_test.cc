@@ -186,11 +186,7 @@ TEST_CASE("a frozen Redis is given up; its late replies meet no other command") 
 TEST_CASE("a reply beyond the bound ends the connection, not the process") {
   RedisServer server;
   Connected redis(server.Url());
-  const std::string big(RedisClient::kMaxReplyBytes + 100000, 'x');
-  CHECK(redis({"EVAL",
-               "redis.call('SET', 'big', string.rep('x', " + std::to_string(big.size()) +
-                   ")) return 1",
-               "0"})
+  CHECK(redis({"SETRANGE", "big", std::to_string(RedisClient::kMaxReplyBytes + 100000), "x"})
             .is_integer());
   CHECK(redis({"GET", "big"}).kind == RedisReply::Kind::kAway);
   CHECK(redis.redis.Look().last_trouble.find("larger") != std::string::npos);
@@ -212,7 +208,6 @@ TEST_CASE("threads at once, cut again and again: every command is answered once,
   Connected redis(server.Url());
   std::atomic<int> answered{0};
   std::atomic<int> wrong{0};
-  std::atomic<int> served{0};
   constexpr int kEach = 2000;
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -221,7 +216,6 @@ TEST_CASE("threads at once, cut again and again: every command is answered once,
         const std::string text = std::to_string(t) + ':' + std::to_string(i);
         redis.redis.Run({"ECHO", text}, [&, text](const RedisReply& reply) {
           ++answered;
-          if (reply.is_text()) ++served;
           if (reply.is_text() && reply.text != text) ++wrong;
         });
         if (t == 0 && i % 500 == 250) server.proxy().ResetAll();
@@ -230,10 +224,11 @@ TEST_CASE("threads at once, cut again and again: every command is answered once,
     });
   }
   for (std::thread& thread : threads) thread.join();
+  redis.Wait();
+  CHECK(redis({"ECHO", "last"}).text == "last");
   redis.redis.Stop();
   CHECK(answered == 4 * kEach);
   CHECK(wrong == 0);
-  CHECK(served > 0);
 }
 
 }  // namespace
