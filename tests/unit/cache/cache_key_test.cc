@@ -109,6 +109,26 @@ TEST_CASE("CacheScope tells API keys apart without telling them") {
   CHECK(scope != CacheScope({}, llm));
 }
 
+TEST_CASE("CacheScope and CacheEndpoint of several endpoints") {
+  LlmOptions llm;
+  llm.api_key = "sk-secret-0";
+  const std::string single = CacheScope({}, llm);
+  llm.endpoints.resize(2);
+  llm.endpoints[0].base_url = "https://a.test";
+  llm.endpoints[0].api_key = "sk-secret-1";
+  llm.endpoints[1].base_url = "https://b.test";
+  llm.endpoints[1].api_key = "sk-secret-2";
+  const std::string scope = CacheScope({}, llm);
+  const std::string endpoint = CacheEndpoint(llm);
+  CHECK(scope != single);
+  CHECK(scope.find("secret") == std::string::npos);
+  llm.endpoints[1].api_key = "sk-secret-3";
+  CHECK(CacheScope({}, llm) != scope);
+  CHECK(CacheEndpoint(llm) == endpoint);
+  llm.endpoints[1].base_url = "https://c.test";
+  CHECK(CacheEndpoint(llm) != endpoint);
+}
+
 TEST_CASE("CacheScope: a given scope wins and can never pose as a fingerprint") {
   LlmOptions one;
   one.api_key = "one";

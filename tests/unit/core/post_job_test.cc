@@ -480,6 +480,26 @@ TEST_CASE("template texts are never cached: they would come back unmarked") {
   CHECK(world.cache.values.empty());
 }
 
+TEST_CASE("a stand-in's text: its own model, price and provider, and no cache entry") {
+  for (const bool stand_in : {true, false}) {
+    CAPTURE(stand_in);
+    World world;
+    world.request.versions = 1;
+    world.parts->options.llm.prices = {{"gpt-4o-mini", {1, 1, 1}}, {"second", {20000, 0, 0}}};
+    world.Start();
+    LlmReply reply = Reply("好的。");
+    if (stand_in) reply.asked_model = "second";
+    reply.provider = "b.test";
+    world.client.Answer(0, reply);
+    REQUIRE(world.result->ok());
+    CHECK(world.result->provider == "b.test");
+    CHECK(world.result->model == "gpt-4o-mini");  // asked for
+    CHECK(world.result->versions[0].model == (stand_in ? "second" : "gpt-4o-mini"));
+    CHECK(*world.result->cost_usd == doctest::Approx(stand_in ? 2.0 : 0.00015));
+    CHECK(world.cache.values.empty() == stand_in);
+  }
+}
+
 TEST_CASE("cut and failed replies are never cached") {
   World world;
   world.Start();
