@@ -56,7 +56,7 @@ constexpr std::size_t kShortestSecret = 8;
 
 // Each open transfer has a buffer of this size. A token's event has some 300 bytes; libcurl's own
 // 16 KB would be two thirds of what a stream costs.
-constexpr long kReadBytes = 4096;
+constexpr long kReadBytes = 2048;
 // libcurl 7.88 stops reading an HTTP/2 connection whenever a frame of one stream does not fit, and
 // with many streams some are not taken up again for long (seen with 1,000 through nghttpx).
 constexpr long kHttp2ReadBytes = 16384;
