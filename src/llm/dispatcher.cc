@@ -154,6 +154,9 @@ void Dispatcher::Withdraw(Asker* asker) {
   const auto queue = queues_.find({route.provider, route.model});
   queue->second.erase(asker->place_);
   if (queue->second.empty()) queues_.erase(queue);
+  // Nobody is left to be woken; the client may be destroyed next.
+  if (waiting_ == 0) WakeAt(TimePoint::max());
+  if (!pumping_) Publish();
 }
 
 void Dispatcher::Reroute(Asker* asker, Error error) {

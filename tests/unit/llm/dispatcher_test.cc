@@ -139,6 +139,19 @@ TEST_CASE("a call that is cancelled while it waits leaves the others in order") 
   CHECK(world.http[0]->count() == 2);
 }
 
+TEST_CASE("the last one that waits takes its timer along") {
+  World world;
+  world.Start();
+  world.http[0]->Reply(0, 200, kWhole, kSpent);
+  CancelSource source;
+  world.Start(minutes(1), false, source.get_token());
+  CHECK(world.executor.pending_timers() == 2);  // its deadline and its turn
+  source.request_stop();
+  world.executor.RunReady();
+  CHECK(world.executor.pending_timers() == 0);
+  CHECK(world.client->MetricsJson().find(R"("waiting":0)") != std::string::npos);
+}
+
 // --- Limits -------------------------------------------------------------------------------------
 
 TEST_CASE("calls wait until the limit that the head told lets them go") {
