@@ -76,6 +76,7 @@ struct ErrorDetails {
   std::optional<std::int64_t> retry_after_ms;  // how long the provider asked us to wait
   int attempts = 0;                            // requests sent, the failed ones included
   std::string field;                           // request field, option key, host or column at fault
+  bool transient = false;  // of a store: it is away now, and the same may succeed later
 
   friend bool operator==(const ErrorDetails&, const ErrorDetails&) = default;
 };

@@ -61,6 +61,15 @@ class POSTGEN_EXPORT Call {
   virtual std::shared_ptr<const PostResult> WaitFor(std::chrono::milliseconds timeout) = 0;
 };
 
+// A post that waits in the spool for the store.
+struct SpooledPostInfo {
+  std::string post_id;
+  std::string stock_code;
+  std::string title;
+  WallTime created_at;
+  std::string refusal;  // why the store will not have it; empty: it waits for the store
+};
+
 // One line of PostGenerator::Diagnose.
 struct Diagnosis {
   enum class Level { kOk, kWarning, kError };
@@ -104,6 +113,17 @@ class POSTGEN_EXPORT PostGenerator {
   // Checks key, provider, store, schema, profiles and cache without paying for anything. Blocks
   // for about `timeout` at the most. Thread-safe.
   virtual std::vector<Diagnosis> Diagnose(std::chrono::milliseconds timeout) = 0;
+
+  // The profiles that are cached are read anew at their next use. Returns at once. Thread-safe.
+  virtual void RefreshProfiles() = 0;
+
+  // The posts that wait in the spool, those that dead processes left included, oldest first; none
+  // where there is no spool. Blocks for about `timeout` at the most. Thread-safe.
+  virtual Result<std::vector<SpooledPostInfo>> ListSpool(std::chrono::milliseconds timeout) = 0;
+
+  // Moves what waits in the spool to the store now. Success: nothing waits any more, but for posts
+  // that the store refuses. Blocks for about `timeout` at the most. Thread-safe.
+  virtual Status FlushSpool(std::chrono::milliseconds timeout) = 0;
 
   // Creates or completes the tables of the store; one line for each change. Blocks. Thread-safe.
   virtual Result<std::vector<std::string>> Migrate(std::chrono::milliseconds timeout) = 0;

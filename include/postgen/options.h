@@ -30,6 +30,7 @@ enum class OnFailure { kError, kTemplate };
 enum class AuthScheme { kBearer, kApiKey };
 enum class HttpVersion { kAuto, kHttp1, kHttp2 };  // "auto", "1.1", "2"
 enum class Choice { kRandom };
+enum class Journal { kVersion, kPost };
 
 // One provider, or one key of it.
 struct LlmEndpoint {
@@ -106,6 +107,11 @@ struct StoreOptions {
   std::string url = "none:";  // postgresql:// | postgres:// | sqlite:FILE | memory: | none:
   std::int64_t pool_min = 10;
   std::int64_t pool_max = 50;
+  // Folder where finished texts wait while the store is away. Empty: ~/.local/state/postgen/spool
+  // for PostgreSQL, none for other stores. "none:": nowhere.
+  std::string spool = {};
+  std::int64_t spool_max_bytes = 256LL * 1024 * 1024;  // of waiting texts; beyond: Code::kBusy
+  Journal journal = Journal::kVersion;
 };
 
 struct ProfileOptions {

@@ -99,7 +99,10 @@ struct PostRequest {
   int versions = 5;                         // 1..10
   std::optional<std::int64_t> deadline_ms;  // 100..600000; absent: Options::default_deadline_ms
   CacheMode cache = CacheMode::kUse;
-  std::string tenant;                 // separates caches
+  // The same key and request within 24 hours return the same post and pay nothing. Needs a store
+  // that lasts.
+  std::optional<std::string> idempotency_key;
+  std::string tenant;                 // separates caches and idempotency keys
   std::optional<std::int64_t> seed;   // makes the choice among versions repeatable
   bool draft = false;                 // make the app's separate main call first
   std::optional<KolProfile> profile;  // given inline instead of looked up

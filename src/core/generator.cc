@@ -108,6 +108,20 @@ std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options, RedisClient
   return NewRedisCache(redis, std::move(memory));
 }
 
+// Of a spool that can be written.
+Diagnosis DescribeSpool(const Spool& spool) {
+  using Level = Diagnosis::Level;
+  const SpoolStatus status = spool.status();
+  const std::string counts = std::to_string(status.totals.ready) + " posts wait, " +
+                             std::to_string(status.totals.refused) +
+                             " were refused by the store, in " + spool.folder();
+  if (status.totals.refused > 0) {
+    return {"spool", Level::kWarning, counts + "; see: postgen spool list"};
+  }
+  if (!status.trouble.empty()) return {"spool", Level::kWarning, counts + "; " + status.trouble};
+  return {"spool", Level::kOk, counts};
+}
+
 class GeneratorImpl final : public PostGenerator {
  public:
   static Result<std::unique_ptr<PostGenerator>> Make(Options options, Parts parts);
@@ -117,12 +131,11 @@ class GeneratorImpl final : public PostGenerator {
   std::shared_ptr<Call> Start(PostRequest request, std::shared_ptr<Observer> observer,
                               bool stream) override;
   Status Close(milliseconds drain) override;
-  std::string MetricsJson() const override {
-    if (forked()) return "{}";
-    return engine_->metrics.ToJson(engine_->llm->MetricsJson(),
-                                   engine_->redis ? RedisJson(engine_->redis->Look()) : "");
-  }
+  std::string MetricsJson() const override;
   std::vector<Diagnosis> Diagnose(milliseconds timeout) override;
+  void RefreshProfiles() override;
+  Result<std::vector<SpooledPostInfo>> ListSpool(milliseconds timeout) override;
+  Status FlushSpool(milliseconds timeout) override;
   Result<std::vector<std::string>> Migrate(milliseconds timeout) override;
 
  private:
@@ -178,7 +191,13 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   Result<Stores> stores = OpenStores(options.store, options.profiles, engine->store_thread.get());
   if (!stores.ok()) return stores.error();
   engine->stores = *std::move(stores);
-  if (parts.store != nullptr) engine->stores.posts = std::move(parts.store);
+  if (parts.store != nullptr) {
+    // These belong to the store that the options name.
+    engine->stores.spool.reset();
+    engine->stores.ledger.reset();
+    engine->stores.posts = std::move(parts.store);
+  }
+  if (engine->stores.spool != nullptr) engine->stores.spool->Start();
   if (parts.profiles != nullptr) engine->stores.profiles = std::move(parts.profiles);
   if (options.require_kol && engine->stores.profiles == nullptr) {
     return Error(Code::kInvalidConfig,
@@ -218,6 +237,8 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->template_writer = engine->template_writer.get();
   shared->cache = engine->cache.get();
   shared->store = engine->stores.posts.get();
+  shared->spool = engine->stores.spool.get();
+  shared->ledger = engine->stores.ledger.get();
   shared->profiles = engine->stores.profiles.get();
   shared->prompts = engine->prompts.get();
   shared->metrics = &engine->metrics;
@@ -255,6 +276,13 @@ Result<PostResult> GeneratorImpl::Generate(PostRequest request) {
 
 Status GeneratorImpl::Admit(const PostRequest& request) {
   if (Status valid = ValidateRequest(request); !valid.ok()) return valid.error();
+  const bool lasting = engine_->stores.ledger != nullptr && request.store;
+  if (request.idempotency_key.has_value() && !lasting) {
+    return Error(Code::kInvalidRequest,
+                 "idempotency_key needs a store that lasts: a PostgreSQL or SQLite store.url, and "
+                 "not store: false",
+                 "idempotency_key");
+  }
   const auto limit = static_cast<std::size_t>(engine_->parts->options.max_pending_posts);
   const MutexLock lock(&engine_->mutex);
   if (engine_->closed) return Error(Code::kClosed, "the generator is closed");
@@ -351,6 +379,14 @@ Status GeneratorImpl::Close(milliseconds drain) {
   return {};
 }
 
+std::string GeneratorImpl::MetricsJson() const {
+  if (forked()) return "{}";
+  std::optional<SpoolStatus> spool;
+  if (engine_->stores.spool != nullptr) spool = engine_->stores.spool->status();
+  return engine_->metrics.ToJson(engine_->llm->MetricsJson(),
+                                 engine_->redis ? RedisJson(engine_->redis->Look()) : "", spool);
+}
+
 Diagnosis GeneratorImpl::DiagnoseCache(TimePoint deadline) {
   using Level = Diagnosis::Level;
   if (engine_->cache == nullptr) return {"cache", Level::kOk, "none"};
@@ -384,6 +420,11 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   if (PostStore* store = engine_->stores.posts.get()) {
     posts.emplace([&](PostStore::DoneCallback done) { store->Check(deadline, std::move(done)); });
   }
+  std::optional<Answer<void>> spool;
+  if (engine_->stores.spool != nullptr) {
+    spool.emplace(
+        [&](Spool::DoneCallback done) { engine_->stores.spool->Check(deadline, std::move(done)); });
+  }
   std::optional<Answer<void>> profiles;
   if (ProfileStore* store = engine_->stores.profiles.get()) {
     profiles.emplace([&](PostStore::DoneCallback done) {
@@ -408,6 +449,10 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   } else {
     found.push_back({"store", Level::kWarning, "none: posts are returned but not stored"});
   }
+  if (spool) {
+    report("spool", "the spool", &*spool, "");
+    if (found.back().level == Level::kOk) found.back() = DescribeSpool(*engine_->stores.spool);
+  }
   if (profiles) {
     report("profiles", "the profile store", &*profiles, "readable");
   } else {
@@ -415,6 +460,41 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   }
   found.push_back(DiagnoseCache(deadline));
   return found;
+}
+
+void GeneratorImpl::RefreshProfiles() {
+  if (!forked() && engine_->stores.profiles != nullptr) engine_->stores.profiles->Refresh();
+}
+
+Result<std::vector<SpooledPostInfo>> GeneratorImpl::ListSpool(milliseconds timeout) {
+  if (forked()) return ForkedError();
+  if (engine_->reactor->InThread()) return ReentrantError();
+  Spool* const spool = engine_->stores.spool.get();
+  if (spool == nullptr) return std::vector<SpooledPostInfo>();
+  timeout = Bounded(timeout);
+  Answer<std::vector<SpooledPost>> answer([&](Spool::ListCallback done) {
+    spool->List(engine_->reactor->Now() + timeout, std::move(done));
+  });
+  const auto posts = answer.Wait(timeout + milliseconds(500), "the spool");
+  if (!posts.ok()) return posts.error();
+  std::vector<SpooledPostInfo> listed;
+  for (const SpooledPost& post : *posts) {
+    listed.push_back(
+        {post.row.post_id, post.row.stock_code, post.row.title, post.row.created_at, post.refusal});
+  }
+  return listed;
+}
+
+Status GeneratorImpl::FlushSpool(milliseconds timeout) {
+  if (forked()) return ForkedError();
+  if (engine_->reactor->InThread()) return ReentrantError();
+  Spool* const spool = engine_->stores.spool.get();
+  if (spool == nullptr) return {};
+  timeout = Bounded(timeout);
+  Answer<void> answer([&](Spool::DoneCallback done) {
+    spool->Flush(engine_->reactor->Now() + timeout, std::move(done));
+  });
+  return answer.Wait(timeout + milliseconds(500), "the spool");
 }
 
 Result<std::vector<std::string>> GeneratorImpl::Migrate(milliseconds timeout) {

@@ -11,6 +11,18 @@ void WriteByCode(JsonWriter* json, const std::map<Code, std::int64_t>& counts) {
   json->EndObject();
 }
 
+void WriteSpool(const SpoolStatus& spool, JsonWriter* json) {
+  json->Key("spool").BeginObject();
+  json->Key("open").Int(spool.totals.open);
+  json->Key("waiting").Int(spool.totals.ready);
+  json->Key("refused").Int(spool.totals.refused);
+  json->Key("bytes").Int(spool.totals.bytes);
+  json->Key("moved").Int(spool.moved);
+  json->Key("adopted").Int(spool.adopted);
+  json->Key("damaged_files").Int(spool.set_aside);
+  json->EndObject();
+}
+
 }  // namespace
 
 std::string RedisJson(const RedisClient::View& view) {
@@ -42,6 +54,7 @@ void Metrics::PostEnded(const PostResult& result) {
     ++counters_.posts_failed[result.error->code];
   }
   if (result.stored == Stored::kStored) ++counters_.posts_stored;
+  if (result.stored == Stored::kSpooled) ++counters_.posts_spooled;
   for (const VersionResult& version : result.versions) {
     if (version.ok()) {
       ++counters_.versions_ok;
@@ -72,7 +85,8 @@ void Metrics::CacheLookup(bool hit) {
   ++(hit ? counters_.cache_hits : counters_.cache_misses);
 }
 
-std::string Metrics::ToJson(std::string_view llm, std::string_view redis) const {
+std::string Metrics::ToJson(std::string_view llm, std::string_view redis,
+                            const std::optional<SpoolStatus>& spool) const {
   const MutexLock lock(&mutex_);
   std::string out;
   JsonWriter json(&out);
@@ -82,6 +96,7 @@ std::string Metrics::ToJson(std::string_view llm, std::string_view redis) const 
   json.Key("pending").Int(counters_.posts_pending);
   json.Key("ok").Int(counters_.posts_ok);
   json.Key("stored").Int(counters_.posts_stored);
+  json.Key("spooled").Int(counters_.posts_spooled);
   json.Key("failed");
   WriteByCode(&json, counters_.posts_failed);
   json.EndObject();
@@ -111,6 +126,7 @@ std::string Metrics::ToJson(std::string_view llm, std::string_view redis) const 
   json.EndObject();
   if (!llm.empty()) json.Key("llm").Raw(llm);
   if (!redis.empty()) json.Key("redis").Raw(redis);
+  if (spool.has_value()) WriteSpool(*spool, &json);
   json.EndObject();
   return out;
 }

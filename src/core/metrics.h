@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "postgen/types.h"
 #include "redis/redis_client.h"
 #include "runtime/mutex.h"
+#include "store/spool.h"
 
 namespace postgen {
 
@@ -27,9 +29,10 @@ class Metrics {
   void CacheLookup(bool hit);
 
   // {"posts": {...}, "versions": {...}, "tokens": {...}, "cost_usd", "cache": {...}, "stage_ms":
-  // {...}, "llm": {...}, "redis": {...}}; `llm` is LlmClient::MetricsJson(), `redis` RedisJson(),
-  // left out where they are empty.
-  std::string ToJson(std::string_view llm, std::string_view redis) const;
+  // {...}, "llm": {...}, "redis": {...}, "spool": {...}}; `llm` is LlmClient::MetricsJson(),
+  // `redis` RedisJson(), left out where they are empty, as is the spool where there is none.
+  std::string ToJson(std::string_view llm, std::string_view redis,
+                     const std::optional<SpoolStatus>& spool = std::nullopt) const;
 
  private:
   struct Counters {
@@ -38,6 +41,7 @@ class Metrics {
     std::int64_t posts_ok = 0;
     std::map<Code, std::int64_t> posts_failed;  // by code, the refused ones included
     std::int64_t posts_stored = 0;
+    std::int64_t posts_spooled = 0;
     std::int64_t versions_ok = 0;
     std::map<Code, std::int64_t> versions_failed;
     std::int64_t attempts = 0;

@@ -8,8 +8,11 @@
 #include "cache/cache_entry.h"
 #include "cache/cache_key.h"
 #include "core/model_choice.h"
+#include "digest/sha256.h"
 #include "meter/prices.h"
+#include "request/canonical_request.h"
 #include "request/post_json.h"
+#include "runtime/failpoint.h"
 #include "version/choice.h"
 
 namespace postgen {
@@ -20,6 +23,9 @@ using std::chrono::milliseconds;
 // A profile or a schema that takes longer than this is away; the post goes on or fails without
 // waiting for its own deadline.
 constexpr milliseconds kLookupLimit{5000};
+
+// How often a post looks whether another one of its idempotency key has ended.
+constexpr milliseconds kClaimPoll{200};
 
 // A cache never costs a post more than this.
 constexpr milliseconds kCacheLimit{20};
@@ -63,7 +69,7 @@ PostJob::PostJob(std::shared_ptr<const PostParts> parts, Spec spec, DoneCallback
       deadline_(started_at_ + DeadlineOf(request_, parts_->options)),
       generation_deadline_(deadline_ - StoreReserve(DeadlineOf(request_, parts_->options))),
       seed_(request_.seed.has_value() ? static_cast<std::uint64_t>(*request_.seed)
-                                     : (*parts_->rng)()),
+                                      : (*parts_->rng)()),
       done_(std::move(done)),
       result_(std::make_shared<PostResult>()),
       parsed_at_(started_at_) {
@@ -86,8 +92,120 @@ void PostJob::Start() {
   deadline_timer_ = parts_->executor->RunAt(deadline_, [self] { self->OnDeadline(); });
   generation_timer_ =
       parts_->executor->RunAt(generation_deadline_, [self] { self->OnGenerationDue(); });
+  if (request_.idempotency_key.has_value()) {
+    claim_ = {.tenant = request_.tenant,
+              .key = *request_.idempotency_key,
+              .request_hash = HexDigest(Sha256(CanonicalRequest(request_))),
+              .post_id = result_->post_id,
+              .owner = NewUuid()};
+    return ClaimKey();
+  }
+  Begin();
+}
+
+void PostJob::Begin() {
   CheckStore();
   if (!ended_) FindProfile();
+}
+
+void PostJob::ClaimKey() {
+  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
+  parts_->ledger->Claim(claim_, limit, [self = shared_from_this()](Result<ClaimAnswer> answer) {
+    self->Continue([self, answer = std::move(answer)] { self->OnClaim(answer); });
+  });
+}
+
+void PostJob::OnClaim(const Result<ClaimAnswer>& answer) {
+  if (!answer.ok()) return Fail(answer.error());
+  const auto self = shared_from_this();
+  switch (answer->state) {
+    case ClaimAnswer::State::kConflict:
+      return Fail(Error(Code::kConflict, "another request was made under this idempotency_key",
+                        "idempotency_key"));
+    case ClaimAnswer::State::kOurs: {
+      claimed_ = true;
+      RenewClaim();
+      if (answer->post_id == result_->post_id) return Begin();
+      // Taken over from somebody who may have come as far as the row.
+      result_->post_id = answer->post_id;
+      return ReturnStored(answer->post_id, [self] { self->Begin(); });
+    }
+    case ClaimAnswer::State::kRunning:
+    case ClaimAnswer::State::kDone:
+      return ReturnStored(answer->post_id, [self] {
+        self->claim_timer_ = self->parts_->executor->RunAt(
+            self->parts_->executor->Now() + kClaimPoll, [self] { self->ClaimKey(); });
+      });
+  }
+}
+
+void PostJob::RenewClaim() {
+  claim_timer_ =
+      parts_->executor->RunAt(parts_->executor->Now() + kLeaseRenewal, [self = shared_from_this()] {
+        self->parts_->ledger->Claim(self->claim_, self->parts_->executor->Now() + kLookupLimit,
+                                    [](const Result<ClaimAnswer>& /*answer*/) {});
+        self->RenewClaim();
+      });
+}
+
+void PostJob::ReturnStored(const std::string& post_id, Task absent) {
+  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
+  // A callback must be copyable.
+  auto shared_absent = std::make_shared<Task>(std::move(absent));
+  parts_->store->Get(
+      post_id, limit,
+      [self = shared_from_this(), shared_absent](Result<std::optional<PostRow>> row) {
+        self->Continue([self, shared_absent, row = std::move(row)] {
+          if (!row.ok()) return self->Fail(row.error());
+          if (row->has_value()) return self->OnStoredRow(**row);
+          (*shared_absent)();
+        });
+      });
+}
+
+// The post that was made before under this key.
+void PostJob::OnStoredRow(const PostRow& row) {
+  result_->post_id = row.post_id;
+  result_->title = row.title;
+  result_->content = row.content;
+  result_->stock_code = row.stock_code;
+  result_->stock_name = row.stock_name;
+  result_->commodity_tags = row.commodity_tags;
+  result_->timestamp = row.created_at;
+  result_->versions.clear();
+  tasks_.clear();
+  if (row.alternative_versions.has_value()) {
+    result_->versions = ReadAlternativeVersions(*row.alternative_versions);
+  }
+  // The chosen one's number is the one that the others leave free.
+  VersionResult chosen;
+  chosen.version_number = 1;
+  for (const VersionResult& other : result_->versions) {
+    if (other.version_number == chosen.version_number) ++chosen.version_number;
+  }
+  chosen.title = row.title;
+  chosen.content = row.content;
+  result_->chosen = chosen.version_number;
+  result_->versions.insert(result_->versions.begin() + chosen.version_number - 1,
+                           std::move(chosen));
+  result_->usage = {};
+  result_->cost_usd = 0.0;
+  result_->stored = Stored::kStored;
+  result_->warnings.push_back(
+      "this is the post that was made before under the idempotency_key; nothing was generated");
+  Finish();
+}
+
+void PostJob::EndClaim() {
+  parts_->executor->CancelTimer(claim_timer_);
+  if (!claimed_) return;
+  const TimePoint limit = parts_->executor->Now() + kLookupLimit;
+  if (result_->ok() && result_->stored == Stored::kStored) {
+    parts_->ledger->Finish(claim_, limit, [](const Status& /*status*/) {});
+  } else if (!writing_) {
+    parts_->ledger->Release(claim_, limit, [](const Status& /*status*/) {});
+  }
+  // Else a row may be there or come from the spool; until the lease ends, nobody makes another.
 }
 
 void PostJob::CheckStore() {
@@ -103,9 +221,21 @@ void PostJob::CheckStore() {
 
 void PostJob::OnStoreChecked(const Status& status) {
   if (!status.ok()) {
-    Fail(status.error());
+    const Error& store = status.error();
+    if (parts_->spool == nullptr || !store.details.transient) return Fail(store);
+    parts_->spool->Check(deadline_, [self = shared_from_this(), store](Status spool) {
+      self->Continue(
+          [self, spool = std::move(spool), store] { self->OnSpoolChecked(spool, store); });
+    });
     return;
   }
+  store_checked_ = true;
+  MaybeGenerate();
+}
+
+void PostJob::OnSpoolChecked(const Status& spool, const Error& store) {
+  if (!spool.ok()) return Fail(spool.error().code == Code::kBusy ? spool.error() : store);
+  store_away_ = store;
   store_checked_ = true;
   MaybeGenerate();
 }
@@ -360,7 +490,30 @@ void PostJob::EndVersion(std::size_t index, VersionResult version) {
     first_version_at_ = parts_->executor->Now();
   }
   result_->versions[index] = std::move(version);
+  const bool journals = parts_->spool != nullptr && request_.store &&
+                        parts_->options.store.journal == Journal::kVersion;
+  if (journals && result_->versions[index].ok()) return Journal(index);
+  ReportVersion(index);
+}
 
+// A finished text is durable before anyone hears of it.
+void PostJob::Journal(std::size_t index) {
+  journaled_ = true;
+  PostResult so_far = *result_;
+  Choose(result_->versions[index].version_number, &so_far);
+  parts_->spool->Keep(MakeRow(so_far), SpoolState::kOpen, deadline_,
+                      [self = shared_from_this(), index](Status status) {
+                        self->Continue([self, index, status = std::move(status)] {
+                          if (!status.ok()) {
+                            self->result_->warnings.push_back("a version could not be journaled (" +
+                                                              status.error().message + ')');
+                          }
+                          self->ReportVersion(index);
+                        });
+                      });
+}
+
+void PostJob::ReportVersion(std::size_t index) {
   Event done;
   done.type = Event::Type::kVersionDone;
   done.version_number = result_->versions[index].version_number;
@@ -403,6 +556,7 @@ void PostJob::ChooseAndStore() {
   Rng rng(seed_);
   result_->chosen = ChooseVersion(parts_->options.choice, result_->versions, &rng);
   if (result_->chosen == 0) return Fail(WorstError(result_->versions));
+  Choose(result_->chosen, result_.get());
   const auto chosen =
       std::find_if(result_->versions.begin(), result_->versions.end(),
                    [this](const VersionResult& v) { return v.version_number == result_->chosen; });
@@ -410,35 +564,46 @@ void PostJob::ChooseAndStore() {
   if (index < tasks_.size() && !tasks_[index].provider.empty()) {
     result_->provider = tasks_[index].provider;
   }
-  result_->title = chosen->title;
-  result_->content = chosen->content;
   result_->from_cache =
       std::all_of(result_->versions.begin(), result_->versions.end(),
                   [](const VersionResult& v) { return v.source == Source::kCache; });
-  result_->timestamp = std::chrono::system_clock::now();
-
   if (!request_.store || parts_->store == nullptr) return Finish();
-  parts_->store->Put(MakeRow(), deadline_, [self = shared_from_this()](Status status) {
+  writing_ = true;
+  if (store_away_.has_value()) return KeepInSpool(*store_away_);
+  // What the store leaves of the reserve is the spool's.
+  const TimePoint limit =
+      parts_->spool == nullptr ? deadline_ : deadline_ - (deadline_ - generation_deadline_) / 2;
+  parts_->store->Put(MakeRow(*result_), limit, [self = shared_from_this()](Status status) {
     self->Continue([self, status = std::move(status)] { self->OnStored(status); });
   });
 }
 
-PostRow PostJob::MakeRow() const {
+void PostJob::Choose(int version_number, PostResult* result) {
+  const auto chosen =
+      std::find_if(result->versions.begin(), result->versions.end(),
+                   [&](const VersionResult& v) { return v.version_number == version_number; });
+  result->chosen = version_number;
+  result->title = chosen->title;
+  result->content = chosen->content;
+  result->timestamp = std::chrono::system_clock::now();
+}
+
+PostRow PostJob::MakeRow(const PostResult& result) const {
   PostRow row;
-  row.post_id = result_->post_id;
-  row.created_at = result_->timestamp;
+  row.post_id = result.post_id;
+  row.created_at = result.timestamp;
   row.session_id = request_.session_id;
-  row.kol_serial = result_->kol_serial;
-  row.kol_nickname = result_->kol_nickname;
-  row.kol_persona = result_->kol_persona;
-  row.stock_code = result_->stock_code;
-  row.stock_name = result_->stock_name;
-  row.title = result_->title;
-  row.content = result_->content;
-  row.content_md = result_->content;
-  row.commodity_tags = result_->commodity_tags;
-  row.generation_params = GenerationParamsJson(request_, *result_);
-  row.alternative_versions = AlternativeVersionsJson(*result_);
+  row.kol_serial = result.kol_serial;
+  row.kol_nickname = result.kol_nickname;
+  row.kol_persona = result.kol_persona;
+  row.stock_code = result.stock_code;
+  row.stock_name = result.stock_name;
+  row.title = result.title;
+  row.content = result.content;
+  row.content_md = result.content;
+  row.commodity_tags = result.commodity_tags;
+  row.generation_params = GenerationParamsJson(request_, result);
+  row.alternative_versions = AlternativeVersionsJson(result);
   row.trigger_type = request_.trigger_type;
   row.generation_mode = request_.generation_mode;
   row.topic_id = request_.topic_id;
@@ -449,8 +614,36 @@ PostRow PostJob::MakeRow() const {
 }
 
 void PostJob::OnStored(const Status& status) {
-  if (!status.ok()) return Fail(status.error());
+  if (!status.ok()) {
+    if (claimed_ && status.error().code == Code::kConflict) {
+      // Somebody took the key over while we were away, and was faster.
+      return ReturnStored(result_->post_id,
+                          [self = shared_from_this(), status] { self->Fail(status.error()); });
+    }
+    if (parts_->spool == nullptr || status.error().code == Code::kConflict) {
+      return Fail(status.error());
+    }
+    return KeepInSpool(status.error());
+  }
+  POSTGEN_FAILPOINT("post.stored");
   result_->stored = Stored::kStored;
+  if (journaled_) parts_->spool->Forget(result_->post_id);
+  Finish();
+}
+
+void PostJob::KeepInSpool(const Error& store) {
+  parts_->spool->Keep(
+      MakeRow(*result_), SpoolState::kReady, deadline_,
+      [self = shared_from_this(), store](Status spool) {
+        self->Continue([self, spool = std::move(spool), store] { self->OnKept(spool, store); });
+      });
+}
+
+void PostJob::OnKept(const Status& spool, const Error& store) {
+  if (!spool.ok()) return Fail(store);
+  POSTGEN_FAILPOINT("post.spooled");
+  result_->stored = Stored::kSpooled;
+  result_->warnings.push_back("the row waits in the spool: " + store.message);
   Finish();
 }
 
@@ -466,7 +659,11 @@ void PostJob::OnDeadline() {
 }
 
 void PostJob::Cancel(Error error) {
-  if (!ended_) Fail(std::move(error));
+  if (ended_) return;
+  if (last_version_at_.has_value() && request_.store && parts_->store != nullptr) {
+    error.message += " while its row was being written; the row may or may not be there";
+  }
+  Fail(std::move(error));
 }
 
 void PostJob::Fail(Error error) {
@@ -478,6 +675,7 @@ void PostJob::Finish() {
   ended_ = true;
   parts_->executor->CancelTimer(deadline_timer_);
   parts_->executor->CancelTimer(generation_timer_);
+  EndClaim();
   for (const VersionTask& task : tasks_) parts_->executor->CancelTimer(task.cache_timer);
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     VersionResult& version = result_->versions[i];
@@ -486,6 +684,14 @@ void PostJob::Finish() {
     }
   }
   cancel_.request_stop();
+  if (journaled_ && !result_->ok()) {
+    // Nobody wants what was cancelled; what failed late was paid for and becomes a row.
+    if (result_->error->code == Code::kCancelled) {
+      parts_->spool->Forget(result_->post_id);
+    } else {
+      parts_->spool->Release(result_->post_id);
+    }
+  }
   if (!result_->ok()) result_->timestamp = std::chrono::system_clock::now();
   result_->timings = MeasureStages();
   parts_->metrics->PostEnded(*result_);

@@ -27,6 +27,8 @@
 #include "prompt/prompt_builder.h"
 #include "runtime/executor.h"
 #include "runtime/random.h"
+#include "store/request_ledger.h"
+#include "store/spool.h"
 #include "version/reply_text.h"
 
 namespace postgen {
@@ -42,6 +44,8 @@ struct PostParts {
   LlmClient* template_writer = nullptr;
   ResponseCache* cache = nullptr;    // null: none
   PostStore* store = nullptr;        // null: none
+  RequestLedger* ledger = nullptr;   // null: none; REQUIRED for requests with an idempotency key
+  Spool* spool = nullptr;            // null: none; where rows wait while the store is away
   ProfileStore* profiles = nullptr;  // null: none
   const PromptBuilder* prompts = nullptr;
   Metrics* metrics = nullptr;
@@ -86,9 +90,19 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   // by then.
   void Continue(Task continuation);
 
+  void ClaimKey();
+  void OnClaim(const Result<ClaimAnswer>& answer);
+  // Returns the post `post_id` if the store has it, else goes on with `absent`.
+  void ReturnStored(const std::string& post_id, Task absent);
+  void OnStoredRow(const PostRow& row);
+  void RenewClaim();
+  void EndClaim();
+  void Begin();
+
   void CheckStore();
   void FindProfile();
   void OnStoreChecked(const Status& status);
+  void OnSpoolChecked(const Status& spool, const Error& store);
   void OnProfileFound(const Result<FoundProfile>& found);
   void MaybeGenerate();
 
@@ -101,12 +115,17 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void OnReply(std::size_t index, LlmReply reply);
   VersionResult FillFromTemplate(std::size_t index, VersionResult failed);
   void EndVersion(std::size_t index, VersionResult version);
+  void Journal(std::size_t index);
+  void ReportVersion(std::size_t index);
   void OnGenerationDue();
   void EndLateVersions();
 
   void ChooseAndStore();
-  PostRow MakeRow() const;
+  static void Choose(int version_number, PostResult* result);
+  PostRow MakeRow(const PostResult& result) const;
   void OnStored(const Status& status);
+  void KeepInSpool(const Error& store);
+  void OnKept(const Status& spool, const Error& store);
   void OnDeadline();
   void Fail(Error error);
   void Finish();
@@ -138,7 +157,13 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   CancelSource cancel_;
   TimerId deadline_timer_ = 0;
   TimerId generation_timer_ = 0;
+  RequestClaim claim_;
+  bool claimed_ = false;  // the idempotency key is ours
+  TimerId claim_timer_ = 0;
+  bool writing_ = false;  // a row may be there
   bool store_checked_ = false;
+  std::optional<Error> store_away_;  // it was found away before anything was paid
+  bool journaled_ = false;           // the spool has what is finished of this post
   bool profile_found_ = false;
   std::optional<KolProfile> profile_;
   VersionRules rules_;

@@ -75,6 +75,14 @@ struct EnumNames<StreamMode> {
 };
 
 template <>
+struct EnumNames<Journal> {
+  static constexpr std::array<EnumName<Journal>, 2> kAll = {{
+      {"version", Journal::kVersion},
+      {"post", Journal::kPost},
+  }};
+};
+
+template <>
 struct EnumNames<OnFailure> {
   static constexpr std::array<EnumName<OnFailure>, 2> kAll = {{
       {"error", OnFailure::kError},

@@ -49,7 +49,8 @@ using MemberOf = std::variant<
     std::optional<JsonText> Document::*, std::vector<std::string> Document::*,
     std::map<std::string, std::string> Document::*, std::map<std::string, ModelPrice> Document::*,
     CacheMode Document::*, AuthScheme Document::*, HttpVersion Document::*, TokenParam Document::*,
-    StreamMode Document::*, HedgeMode Document::*, OnFailure Document::*, Choice Document::*>;
+    StreamMode Document::*, HedgeMode Document::*, OnFailure Document::*, Choice Document::*,
+    Journal Document::*>;
 
 template <typename Document>
 struct Field {

@@ -183,8 +183,20 @@ inline constexpr auto kStoreFields = std::to_array<Field<StoreOptions>>({
      {.name = "pool_min", .doc = "Connections kept open.", .min = 0, .max = 1000}},
     {&StoreOptions::pool_max,
      {.name = "pool_max", .doc = "Connections at most.", .min = 1, .max = 1000}},
-    {NotYet{}, {.name = "spool"}},
-    {NotYet{}, {.name = "journal"}},
+    {&StoreOptions::spool,
+     {.name = "spool",
+      .doc = "Folder where finished texts wait while the store is away. Empty: "
+             "~/.local/state/postgen/spool for PostgreSQL, none for others. none: is nowhere.",
+      .check = PlainText}},
+    {&StoreOptions::spool_max_bytes,
+     {.name = "spool_max_bytes",
+      .doc = "Waiting texts at most; while the store is away, further posts are refused as busy.",
+      .min = 65536,
+      .max = 1LL << 40}},
+    {&StoreOptions::journal,
+     {.name = "journal",
+      .doc = "What is made durable at once where there is a spool: each finished version, or the "
+             "post when it is finished."}},
 });
 
 inline constexpr auto kProfilesFields = std::to_array<Field<ProfileOptions>>({

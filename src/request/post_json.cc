@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "request/enum_names.h"
+#include "request/json_value.h"
 #include "request/timestamp.h"
 
 namespace postgen {
@@ -63,6 +64,31 @@ std::optional<std::string> AlternativeVersionsJson(const PostResult& result) {
   JsonWriter json(&out);
   WriteAlternativeVersions(result, &json);
   return out;
+}
+
+std::vector<VersionResult> ReadAlternativeVersions(const std::string& json) {
+  std::vector<VersionResult> versions;
+  if (json.size() > kMaxBodyBytes) return versions;
+  const std::optional<JsonValue> document = ParseJson(json);
+  const auto* items = document ? document->As<JsonValue::Array>() : nullptr;
+  if (items == nullptr) return versions;
+  for (const JsonValue& item : *items) {
+    const auto* object = item.As<JsonValue::Object>();
+    if (object == nullptr) continue;
+    VersionResult version;
+    for (const JsonValue::Member& member : *object) {
+      if (const auto* number = member.value.As<std::int64_t>()) {
+        if (member.key == "version_number") version.version_number = static_cast<int>(*number);
+      } else if (const auto* text = member.value.As<std::string>()) {
+        if (member.key == "title") version.title = *text;
+        if (member.key == "content") version.content = *text;
+        if (member.key == "version_type") version.version_type = *text;
+        if (member.key == "angle") version.angle = *text;
+      }
+    }
+    if (!version.content.empty()) versions.push_back(std::move(version));
+  }
+  return versions;
 }
 
 std::string GenerationParamsJson(const PostRequest& request, const PostResult& result) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "json/json_writer.h"
 #include "postgen/types.h"
@@ -16,6 +17,9 @@ std::optional<std::string> AlternativeVersionsJson(const PostResult& result);
 
 // Column generation_params: how the post came about. `result` gives time, model, usage and cost.
 std::string GenerationParamsJson(const PostRequest& request, const PostResult& result);
+
+// The versions of a column alternative_versions. What is not as we write it is left out.
+std::vector<VersionResult> ReadAlternativeVersions(const std::string& json);
 
 // Column commodity_tags: the request's own tags, else the market and the stock.
 std::string CommodityTagsJson(const PostRequest& request);

@@ -32,7 +32,14 @@ PostgresFailure FailureOfResult(const PostgresTarget& target, const PGresult* re
   const char* const column = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
   if (column != nullptr) what += ", column " + std::string(column);
   failure.error = StoreError(target, what);
+  failure.error.details.transient = IsTransientSqlState(failure.sqlstate);
   return failure;
+}
+
+// Of a connection that was not made: will it be made later, with nothing mended here?
+bool NeedsMending(std::string_view message) {
+  return message.find("certificate") != std::string_view::npos ||
+         message.find("does not support SSL") != std::string_view::npos;
 }
 
 bool IsError(const PGresult* result) {
@@ -95,6 +102,7 @@ PostgresFailure PostgresConnection::ConnectFailure() const {
   failure.sqlstate = SqlStateOfMessage(message);
   if (!failure.sqlstate.empty()) {
     failure.error = StoreError(*target_, DescribeSqlState(failure.sqlstate));
+    failure.error.details.transient = IsTransientSqlState(failure.sqlstate);
     return failure;
   }
   failure.connection_lost = true;
@@ -107,6 +115,7 @@ PostgresFailure PostgresConnection::ConnectFailure() const {
     what += "; remove PGSERVICE from the environment";
   }
   failure.error = StoreError(*target_, what);
+  failure.error.details.transient = !NeedsMending(message);
   return failure;
 }
 
@@ -180,6 +189,7 @@ void PostgresConnection::EndRun(PostgresReply reply) {
 PostgresFailure PostgresConnection::Lost() const {
   PostgresFailure failure;
   failure.error = StoreError(*target_, "the connection was lost");
+  failure.error.details.transient = true;
   failure.connection_lost = true;
   return failure;
 }
@@ -215,6 +225,7 @@ void PostgresConnection::ArmDeadline(TimePoint deadline,
   timer_ = loop_->RunAt(deadline, [this, fail] {
     PostgresFailure failure;
     failure.error = StoreError(*target_, "no answer before the deadline");
+    failure.error.details.transient = true;
     failure.timed_out = true;
     failure.connection_lost = true;
     (this->*fail)(std::move(failure));

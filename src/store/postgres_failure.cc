@@ -33,8 +33,11 @@ constexpr Meaning kMeanings[] = {
     {"57P", "the server is starting or shutting down"},
 };
 
-constexpr std::string_view kRetryable[] = {"08",    "57P01", "57P02", "57P03",
-                                           "40001", "40P01", "53300", "25006"};
+constexpr std::string_view kRetryable[] = {"08",    "57P01", "57P02", "57P03", "40001",
+                                           "40P01", "53300", "25006", "55P03"};
+
+// Trouble of the server that passes, though not at once: out of disk, memory or patience.
+constexpr std::string_view kPassing[] = {"53", "57014"};
 
 constexpr std::string_view kEnding[] = {"08", "57P", "25006"};
 
@@ -52,6 +55,12 @@ std::string DescribeSqlState(std::string_view sqlstate) {
 
 bool IsRetryableSqlState(std::string_view sqlstate) {
   return std::any_of(std::begin(kRetryable), std::end(kRetryable),
+                     [&](std::string_view prefix) { return sqlstate.starts_with(prefix); });
+}
+
+bool IsTransientSqlState(std::string_view sqlstate) {
+  return IsRetryableSqlState(sqlstate) ||
+         std::any_of(std::begin(kPassing), std::end(kPassing),
                      [&](std::string_view prefix) { return sqlstate.starts_with(prefix); });
 }
 

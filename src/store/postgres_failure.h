@@ -14,6 +14,9 @@ std::string DescribeSqlState(std::string_view sqlstate);
 // May the same statement, on another connection, succeed?
 bool IsRetryableSqlState(std::string_view sqlstate);
 
+// Will it pass by itself, at once or in a while, so that what was to be written should wait?
+bool IsTransientSqlState(std::string_view sqlstate);
+
 // Has the server said, with this, that the connection or the server is about to go?
 bool EndsConnection(std::string_view sqlstate);
 

@@ -45,6 +45,7 @@ void PostgresPool::Enqueue(JobId id, Job job) {
     failure.error =
         Error(Code::kStore, "PostgreSQL " + target_.shown + ": no connection before the deadline",
               target_.shown);
+    failure.error.details.transient = true;
     failure.timed_out = true;
     late.mapped().done(std::move(failure));
   });

@@ -1,7 +1,11 @@
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -22,13 +26,23 @@ constexpr auto kCheckTimeout = seconds(10);
 // For so long Check() believes a bad look, so that a crowd of posts does not ask again one by one.
 constexpr auto kBelieveFailure = milliseconds(500);
 
+// Rows that wait at the same moment are written by one statement, in one transaction, and so with
+// one flush of the server's log: at most so many by one, and so many statements at once. A larger
+// statement takes the server longer to plan than it saves.
+constexpr std::size_t kMaxBatch = 64;
+constexpr std::size_t kBatchesAtOnce = 4;
+
 // What each of two migrations at the same time takes first.
 constexpr std::string_view kMigrationLock = "SELECT pg_advisory_xact_lock(8097329157)";
 
-std::string InsertSql(PostColumns columns) {
-  return "INSERT INTO post_records (" + ColumnList(columns) + ") VALUES (" +
-         ParameterList(ColumnsOf(columns).size()) +
-         ") ON CONFLICT (post_id) DO NOTHING RETURNING post_id";
+std::string InsertSql(PostColumns columns, std::size_t rows = 1) {
+  const std::size_t width = ColumnsOf(columns).size();
+  std::string sql = "INSERT INTO post_records (" + ColumnList(columns) + ") VALUES ";
+  for (std::size_t row = 0; row < rows; ++row) {
+    if (row > 0) sql += ", ";
+    sql += '(' + ParameterList(width, row * width + 1) + ')';
+  }
+  return sql + " ON CONFLICT (post_id) DO NOTHING RETURNING post_id";
 }
 
 // Casts, so that a column's exact type does not matter.
@@ -102,11 +116,9 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
     if (!finish) return;
     WithColumns([this, row = std::move(row), deadline,
                  finish = std::move(finish)](const Result<PostColumns>& columns) {
-      if (columns.ok()) {
-        Insert(row, *columns, deadline, finish);
-      } else {
-        finish(columns.error());
-      }
+      if (!columns.ok()) return finish(columns.error());
+      waiting_rows_.push_back({row, *columns, deadline, finish});
+      WriteSoon();
     });
   }
 
@@ -144,8 +156,10 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
     return calls_->Begin<T>(
         deadline,
         [shown]() -> Result<T> {
-          return Error(Code::kStore, "PostgreSQL " + shown + ": no answer before the deadline",
-                       shown);
+          Error error(Code::kStore, "PostgreSQL " + shown + ": no answer before the deadline",
+                      shown);
+          error.details.transient = true;
+          return error;
         },
         std::move(done));
   }
@@ -243,6 +257,83 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
     if (failure.sqlstate.starts_with("42")) columns_.reset();
   }
 
+  struct WaitingRow {
+    PostRow row;
+    PostColumns columns;
+    TimePoint deadline;
+    PostStore::DoneCallback finish;
+  };
+  using Batch = std::vector<WaitingRow>;
+
+  // After what else comes at this moment.
+  void WriteSoon() {
+    if (std::exchange(write_posted_, true)) return;
+    loop_->Post([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->WriteWaiting();
+    });
+  }
+
+  void WriteWaiting() {
+    write_posted_ = false;
+    while (!waiting_rows_.empty() && batches_ < kBatchesAtOnce) {
+      const std::size_t size = std::min(waiting_rows_.size(), kMaxBatch);
+      const auto end = waiting_rows_.begin() + static_cast<std::ptrdiff_t>(size);
+      auto batch = std::make_shared<Batch>(std::make_move_iterator(waiting_rows_.begin()),
+                                           std::make_move_iterator(end));
+      waiting_rows_.erase(waiting_rows_.begin(), end);
+      ++batches_;
+      InsertBatch(batch);
+    }
+  }
+
+  void InsertBatch(const std::shared_ptr<Batch>& batch) {
+    const PostColumns columns = batch->front().columns;
+    std::vector<SqlValue> values;
+    TimePoint deadline = TimePoint::min();
+    for (const WaitingRow& waiting : *batch) {
+      const std::vector<SqlValue> row = RowValues(waiting.row, columns);
+      values.insert(values.end(), row.begin(), row.end());
+      deadline = std::max(deadline, waiting.deadline);  // each has its own timer, too
+    }
+    Run(
+        MakeStatement(InsertSql(columns, batch->size()), values), deadline,
+        [this, batch](const Error& error) { OnBatchFailed(*batch, error); },
+        [this, batch](const PGresult* result) { OnBatchWritten(*batch, result); });
+  }
+
+  void EndBatch() {
+    --batches_;
+    WriteWaiting();
+  }
+
+  void OnBatchWritten(const Batch& batch, const PGresult* result) {
+    std::unordered_set<std::string> written;
+    for (int row = 0; row < PQntuples(result); ++row) {
+      written.emplace(std::get<std::string_view>(ReadValue(result, row, 0, SqlKind::kText)));
+    }
+    for (const WaitingRow& waiting : batch) {
+      // The first of two with one id was written; the second is compared.
+      if (written.erase(waiting.row.post_id) > 0) {
+        waiting.finish({});
+      } else {
+        Compare(waiting.row, waiting.columns, waiting.deadline, waiting.finish);
+      }
+    }
+    EndBatch();
+  }
+
+  // One row that the server refuses fails the whole statement: then each goes alone.
+  void OnBatchFailed(const Batch& batch, const Error& error) {
+    for (const WaitingRow& waiting : batch) {
+      if (batch.size() == 1 || error.details.transient) {
+        waiting.finish(error);
+      } else {
+        Insert(waiting.row, waiting.columns, waiting.deadline, waiting.finish);
+      }
+    }
+    EndBatch();
+  }
+
   void Insert(const PostRow& row, PostColumns columns, TimePoint deadline,
               const PostStore::DoneCallback& finish) {
     Run(MakeStatement(InsertSql(columns), RowValues(row, columns)), deadline, finish,
@@ -278,8 +369,23 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
     Describe(kProfileTable, deadline,
              [this, posts, deadline, finish](const Result<PostgresTable>& profiles) {
                if (!profiles.ok()) return finish(profiles.error());
-               Apply(MissingSchema(SqlDialect::kPostgres, posts, profiles->columns), deadline,
-                     finish);
+               DescribeRequestsAndApply(
+                   MissingSchema(SqlDialect::kPostgres, posts, profiles->columns), deadline,
+                   finish);
+             });
+  }
+
+  void DescribeRequestsAndApply(std::vector<SchemaChange> changes, TimePoint deadline,
+                                const PostStore::MigrateCallback& finish) {
+    Describe(kRequestTable, deadline,
+             [this, changes = std::move(changes), deadline,
+              finish](const Result<PostgresTable>& requests) mutable {
+               if (!requests.ok()) return finish(requests.error());
+               if (requests->columns.empty()) {
+                 changes.push_back({MakeLedgerSql(SqlDialect::kPostgres).create,
+                                    "created table " + std::string(kRequestTable)});
+               }
+               Apply(changes, deadline, finish);
              });
   }
 
@@ -308,6 +414,9 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
   std::optional<PostColumns> columns_;  // a good look, remembered
   std::optional<Error> check_failure_;  // the last bad one
   TimePoint believe_failure_until_;
+  Batch waiting_rows_;
+  std::size_t batches_ = 0;  // being written
+  bool write_posted_ = false;
   std::vector<ColumnsCallback> waiting_;          // for the look under way
   std::vector<PostStore::DoneCallback> pinging_;  // for the ping under way
 };

@@ -8,6 +8,7 @@
 #include "postgen/profile_store.h"
 #include "runtime/event_loop.h"
 #include "store/postgres_pool.h"
+#include "store/request_ledger.h"
 
 namespace postgen {
 
@@ -16,6 +17,8 @@ std::unique_ptr<PostStore> NewPostgresPostStore(std::shared_ptr<PostgresPool> po
                                                 EventLoop* loop);
 std::unique_ptr<ProfileStore> NewPostgresProfileStore(std::shared_ptr<PostgresPool> pool,
                                                       EventLoop* loop);
+std::unique_ptr<RequestLedger> NewPostgresLedger(std::shared_ptr<PostgresPool> pool,
+                                                 EventLoop* loop);
 
 }  // namespace postgen
 

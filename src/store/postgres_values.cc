@@ -70,11 +70,11 @@ PostgresStatement MakeStatement(std::string sql, std::span<const SqlValue> value
   return statement;
 }
 
-std::string ParameterList(std::size_t count) {
+std::string ParameterList(std::size_t count, std::size_t first) {
   std::string list;
-  for (std::size_t i = 1; i <= count; ++i) {
-    if (i > 1) list += ", ";
-    list += '$' + std::to_string(i);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (i > 0) list += ", ";
+    list += '$' + std::to_string(first + i);
   }
   return list;
 }

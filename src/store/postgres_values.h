@@ -35,8 +35,8 @@ struct PostgresStatement {
 
 PostgresStatement MakeStatement(std::string sql, std::span<const SqlValue> values);
 
-// "$1, $2, ... $count"
-std::string ParameterList(std::size_t count);
+// "$1, $2, ... $count", or so many from `first` on.
+std::string ParameterList(std::size_t count, std::size_t first = 1);
 
 // Field (row, column) of a binary result, borrowed from it. REQUIRES: the column has kind's type:
 // text, bigint, boolean or timestamp.

@@ -1,5 +1,6 @@
 #include "store/sqlite_database.h"
 
+#include <span>
 #include <string_view>
 
 namespace postgen {
@@ -100,11 +101,68 @@ Result<std::vector<std::string>> SqliteDatabase::Migrate() {
 }
 
 Status SqliteDatabase::EnsureOpen() {
-  if (file_) return {};
+  // What is written to a file that was removed is lost.
+  if (file_ && !(use_ == SqliteUse::kStorePosts && file_->HasMoved())) return {};
+  file_.reset();
   auto file = SqliteFile::Open(path_, use_);
   if (!file.ok()) return std::move(file).error();
   file_ = *std::move(file);
   return {};
+}
+
+Status SqliteDatabase::EnsureLedger() {
+  if (Status status = EnsureOpen(); !status.ok()) return status;
+  return file_->Execute(ledger_.create);
+}
+
+Result<ClaimAnswer> SqliteDatabase::Claim(const RequestClaim& claim) {
+  if (Status status = EnsureLedger(); !status.ok()) return std::move(status).error();
+  auto take = SqliteStatement::Prepare(file_.get(), ledger_.claim);
+  if (!take.ok()) return take.error();
+  const SqlValue values[] = {std::string_view(claim.tenant), std::string_view(claim.key),
+                             std::string_view(claim.request_hash), std::string_view(claim.post_id),
+                             std::string_view(claim.owner)};
+  if (Status bound = take->Bind(values); !bound.ok()) return std::move(bound).error();
+  auto taken = take->Step();
+  if (!taken.ok()) return taken.error();
+  if (*taken) {
+    ClaimAnswer answer;
+    answer.post_id = std::get<std::string_view>(take->Column(0, SqlKind::kText));
+    // The row is committed with the last step.
+    if (const auto ended = take->Step(); !ended.ok()) return ended.error();
+    return answer;
+  }
+  auto look = SqliteStatement::Prepare(file_.get(), ledger_.look);
+  if (!look.ok()) return look.error();
+  if (Status bound = look->Bind(std::span(values).first(2)); !bound.ok()) {
+    return std::move(bound).error();
+  }
+  const auto found = look->Step();
+  if (!found.ok()) return found.error();
+  if (!*found) return ClaimAnswer{ClaimAnswer::State::kRunning, claim.post_id};
+  const auto text = [&](int column) {
+    return std::get<std::string_view>(look->Column(column, SqlKind::kText));
+  };
+  return JudgeClaim(claim, text(0), text(1), text(2));
+}
+
+Status SqliteDatabase::FinishClaim(const RequestClaim& claim) {
+  return ChangeClaim(ledger_.finish, claim);
+}
+
+Status SqliteDatabase::ReleaseClaim(const RequestClaim& claim) {
+  return ChangeClaim(ledger_.release, claim);
+}
+
+Status SqliteDatabase::ChangeClaim(const std::string& sql, const RequestClaim& claim) {
+  if (Status status = EnsureLedger(); !status.ok()) return status;
+  auto change = SqliteStatement::Prepare(file_.get(), sql);
+  if (!change.ok()) return change.error();
+  const SqlValue values[] = {std::string_view(claim.tenant), std::string_view(claim.key),
+                             std::string_view(claim.owner)};
+  if (Status bound = change->Bind(values); !bound.ok()) return bound;
+  const auto done = change->Step();
+  return done.ok() ? Status() : Status(done.error());
 }
 
 Status SqliteDatabase::PutRow(const PostRow& row, PostColumns columns, SqliteStatement* insert) {
@@ -119,7 +177,13 @@ Status SqliteDatabase::PutRow(const PostRow& row, PostColumns columns, SqliteSta
 
 Status SqliteDatabase::Commit() {
   Status status = file_->Execute("COMMIT");
-  if (status.ok()) return status;
+  if (status.ok() && !file_->HasMoved()) return status;
+  if (status.ok()) {
+    // kBusy: try again, in the file that is made anew.
+    file_.reset();
+    return Error(Code::kBusy, "the SQLite file " + path_ + " was removed while it was written",
+                 "store.url");
+  }
   (void)file_->Execute("ROLLBACK");
   // After a failed write nobody knows what the file's pages in memory are worth: read them anew.
   if (status.error().code != Code::kBusy) file_.reset();

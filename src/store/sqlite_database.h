@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "postgen/profile_store.h"
+#include "store/request_ledger.h"
 #include "store/sqlite_file.h"
 
 namespace postgen {
@@ -31,14 +32,22 @@ class SqliteDatabase {
   Result<FoundProfile> FindProfile(std::int64_t kol_serial);
   Result<std::vector<std::string>> Migrate();
 
+  // The operations of RequestLedger, whose table is made when it is first needed.
+  Result<ClaimAnswer> Claim(const RequestClaim& claim);
+  Status FinishClaim(const RequestClaim& claim);
+  Status ReleaseClaim(const RequestClaim& claim);
+
  private:
   Status EnsureOpen();
+  Status EnsureLedger();
+  Status ChangeClaim(const std::string& sql, const RequestClaim& claim);
   Status PutRow(const PostRow& row, PostColumns columns, SqliteStatement* insert);
   Status Commit();
   Result<std::optional<PostRow>> Read(const std::string& post_id, PostColumns columns);
 
   const std::string path_;
   const SqliteUse use_;
+  const LedgerSql ledger_ = MakeLedgerSql(SqlDialect::kSqlite);
   std::unique_ptr<SqliteFile> file_;
 };
 

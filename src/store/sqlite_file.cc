@@ -34,12 +34,48 @@ Result<std::unique_ptr<SqliteFile>> SqliteFile::Open(const std::string& path, Sq
   if (use == SqliteUse::kReadProfiles) return file;
   if (Status status = file->RefuseDamaged(); !status.ok()) return std::move(status).error();
   if (Status status = file->CreateMissingTables(); !status.ok()) return std::move(status).error();
-  // From here on the file is ours to write.
-  sqlite3_db_config(file->database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
-  Status status = file->Execute(
-      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864");
-  if (!status.ok()) return std::move(status).error();
+  if (Status status = file->BecomeDurable(); !status.ok()) return std::move(status).error();
   return file;
+}
+
+Result<std::unique_ptr<SqliteFile>> SqliteFile::OpenOwn(const std::string& path,
+                                                        std::int64_t application_id,
+                                                        const std::string& create_sql) {
+  std::unique_ptr<SqliteFile> file(new SqliteFile(path));
+  if (Status status = file->Connect(SqliteUse::kStorePosts); !status.ok()) {
+    return std::move(status).error();
+  }
+  if (Status status = file->RefuseDamaged(); !status.ok()) return std::move(status).error();
+  const auto application = file->QueryInteger("PRAGMA application_id");
+  if (!application.ok()) return application.error();
+  const auto tables = file->QueryInteger("SELECT count(*) FROM sqlite_master");
+  if (!tables.ok()) return tables.error();
+  if (*tables != 0 && *application != application_id) return file->FailureOf(SQLITE_NOTADB);
+  if (Status status = file->BecomeDurable(); !status.ok()) return std::move(status).error();
+  if (*tables != 0) return file;
+  Status created =
+      file->Execute("BEGIN IMMEDIATE; PRAGMA application_id = " + std::to_string(application_id) +
+                    "; " + create_sql + "; COMMIT");
+  if (!created.ok()) return std::move(created).error();
+  return file;
+}
+
+// From here on the file is ours to write.
+Status SqliteFile::BecomeDurable() {
+  sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, nullptr);
+  return Execute(
+      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864");
+}
+
+bool SqliteFile::SaysDamaged(const Error& error) {
+  return error.message.ends_with(sqlite3_errstr(SQLITE_CORRUPT)) ||
+         error.message.ends_with(sqlite3_errstr(SQLITE_NOTADB));
+}
+
+bool SqliteFile::HasMoved() const {
+  int moved = 0;
+  sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  return moved != 0;
 }
 
 Status SqliteFile::Connect(SqliteUse use) {
@@ -137,8 +173,10 @@ Error SqliteFile::FailureOf(int code) const {
   // The low byte is the kind of error; SQLite's texts for these name no data.
   const int kind = code & 0xff;
   const bool locked = kind == SQLITE_BUSY || kind == SQLITE_LOCKED;
-  return {locked ? Code::kBusy : Code::kStore,
-          "the SQLite file " + path_ + " cannot be used: " + sqlite3_errstr(kind), "store.url"};
+  Error error(locked ? Code::kBusy : Code::kStore,
+              "the SQLite file " + path_ + " cannot be used: " + sqlite3_errstr(kind), "store.url");
+  error.details.transient = locked || kind == SQLITE_FULL;
+  return error;
 }
 
 Result<SqliteStatement> SqliteStatement::Prepare(SqliteFile* file, const std::string& sql) {

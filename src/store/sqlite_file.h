@@ -31,6 +31,15 @@ class SqliteFile {
   // program.
   static Result<std::unique_ptr<SqliteFile>> Open(const std::string& path, SqliteUse use);
 
+  // Opens or creates a file of ours whose one user is this process: `create_sql` is run in a new
+  // one. Code::kStore where it is damaged or of another application_id; it is then left as it is.
+  static Result<std::unique_ptr<SqliteFile>> OpenOwn(const std::string& path,
+                                                     std::int64_t application_id,
+                                                     const std::string& create_sql);
+
+  // Does an error of this class say that the file's bytes are not those of a database of ours?
+  static bool SaysDamaged(const Error& error);
+
   // Runs statements that return nothing.
   Status Execute(const std::string& sql);
   // Empty: there is no such table.
@@ -38,6 +47,8 @@ class SqliteFile {
   // What opening created, a line for each.
   const std::vector<std::string>& created() const { return created_; }
   bool InTransaction() const { return sqlite3_get_autocommit(database_.get()) == 0; }
+  // The file was removed or replaced while it was open: what is written to it is lost.
+  bool HasMoved() const;
   // Rows that the last INSERT wrote.
   int changes() const { return sqlite3_changes(database_.get()); }
 
@@ -51,6 +62,7 @@ class SqliteFile {
   Status Connect(SqliteUse use);
   Status RefuseForeign(SqliteUse use);
   Status RefuseDamaged();
+  Status BecomeDurable();
   Status CreateMissingTables();
   Result<std::int64_t> QueryInteger(const std::string& sql);
   Error FailureOf(int code) const;

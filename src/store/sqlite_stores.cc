@@ -15,9 +15,11 @@ constexpr auto kLockedPause = std::chrono::milliseconds(10);
 
 template <typename T>
 Result<T> Late() {
-  return Error(Code::kStore,
-               "the SQLite file stayed locked, or the store busy, until the deadline; close the "
-               "program that holds it");
+  Error error(Code::kStore,
+              "the SQLite file stayed locked, or the store busy, until the deadline; close the "
+              "program that holds it");
+  error.details.transient = true;
+  return error;
 }
 
 // The operations of one store on the executor's thread. What finds the file locked is tried again
@@ -189,7 +191,54 @@ class SqliteProfileStore final : public ProfileStore {
   std::shared_ptr<SqliteCalls> calls_;
 };
 
+class SqliteLedger final : public RequestLedger {
+ public:
+  SqliteLedger(std::shared_ptr<SqliteDatabase> database, Executor* executor)
+      : executor_(executor), calls_(std::make_shared<SqliteCalls>(std::move(database), executor)) {}
+
+  ~SqliteLedger() override {
+    RunAndWait(executor_, [this] {
+      calls_->Close();
+      calls_.reset();
+    });
+  }
+
+  void Claim(RequestClaim claim, TimePoint deadline, ClaimCallback done) override {
+    Post<ClaimAnswer>(
+        deadline, std::move(done),
+        [claim = std::move(claim)](SqliteDatabase* database) { return database->Claim(claim); });
+  }
+  void Finish(RequestClaim claim, TimePoint deadline, DoneCallback done) override {
+    Post<void>(deadline, std::move(done), [claim = std::move(claim)](SqliteDatabase* database) {
+      return database->FinishClaim(claim);
+    });
+  }
+  void Release(RequestClaim claim, TimePoint deadline, DoneCallback done) override {
+    Post<void>(deadline, std::move(done), [claim = std::move(claim)](SqliteDatabase* database) {
+      return database->ReleaseClaim(claim);
+    });
+  }
+
+ private:
+  template <typename T>
+  void Post(TimePoint deadline, SqliteCalls::Callback<T> done,
+            SqliteCalls::Operation<T> operation) {
+    executor_->Post([calls = calls_, deadline, done = std::move(done),
+                     operation = std::move(operation)]() mutable {
+      calls->Run<T>(deadline, std::move(operation), std::move(done));
+    });
+  }
+
+  Executor* const executor_;
+  std::shared_ptr<SqliteCalls> calls_;
+};
+
 }  // namespace
+
+std::unique_ptr<RequestLedger> NewSqliteLedger(std::shared_ptr<SqliteDatabase> database,
+                                               Executor* executor) {
+  return std::make_unique<SqliteLedger>(std::move(database), executor);
+}
 
 std::unique_ptr<PostStore> NewSqlitePostStore(std::shared_ptr<SqliteDatabase> database,
                                               Executor* executor) {

@@ -7,6 +7,7 @@
 #include "postgen/post_store.h"
 #include "postgen/profile_store.h"
 #include "runtime/executor.h"
+#include "store/request_ledger.h"
 #include "store/sqlite_database.h"
 
 namespace postgen {
@@ -16,6 +17,8 @@ std::unique_ptr<PostStore> NewSqlitePostStore(std::shared_ptr<SqliteDatabase> da
                                               Executor* executor);
 std::unique_ptr<ProfileStore> NewSqliteProfileStore(std::shared_ptr<SqliteDatabase> database,
                                                     Executor* executor);
+std::unique_ptr<RequestLedger> NewSqliteLedger(std::shared_ptr<SqliteDatabase> database,
+                                               Executor* executor);
 
 }  // namespace postgen
 

@@ -8,6 +8,7 @@
 #include "store/postgres_stores.h"
 #include "store/profile_cache.h"
 #include "store/profile_file.h"
+#include "store/spool_folder.h"
 #include "store/sqlite_stores.h"
 #include "store/store_url.h"
 
@@ -65,6 +66,15 @@ Result<std::unique_ptr<ProfileStore>> NewProfiles(const StoreLocation& location,
   return std::unique_ptr<ProfileStore>();
 }
 
+// PostgreSQL can be away for long, so it has a spool unless the options say otherwise; a file is
+// rarely away, so it has one where they name a folder.
+std::string SpoolFolderOf(const StoreLocation& location, const std::string& option) {
+  const bool can_be_away = location.kind == Kind::kPostgres || location.kind == Kind::kSqlite;
+  if (option == "none:" || !can_be_away) return {};
+  if (!option.empty()) return option;
+  return location.kind == Kind::kPostgres ? DefaultSpoolFolder() : std::string();
+}
+
 }  // namespace
 
 Result<Stores> OpenStores(const StoreOptions& store, const ProfileOptions& profiles,
@@ -84,6 +94,15 @@ Result<Stores> OpenStores(const StoreOptions& store, const ProfileOptions& profi
 
   Stores stores;
   stores.posts = NewPosts(*posts_at, posts_place, loop);
+  if (posts_place.pool) stores.ledger = NewPostgresLedger(posts_place.pool, loop);
+  if (posts_place.database) stores.ledger = NewSqliteLedger(posts_place.database, loop);
+  if (std::string folder = SpoolFolderOf(*posts_at, store.spool); !folder.empty()) {
+    SpoolSettings settings;
+    settings.folder = std::move(folder);
+    settings.target = posts_at->kind == Kind::kPostgres ? posts_at->postgres.shown : posts_at->path;
+    settings.max_bytes = store.spool_max_bytes;
+    stores.spool = std::make_unique<Spool>(std::move(settings), stores.posts.get(), loop);
+  }
   if (*found) {
     stores.profiles =
         NewProfileCache(*std::move(found), std::chrono::seconds(profiles.ttl_s), loop);

@@ -6,17 +6,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <future>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "postgen/json.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -30,6 +33,20 @@ LlmReply GoodReply() {
   reply.finish_reason = {FinishReason::Kind::kStop, "stop"};
   return reply;
 }
+
+// Answers at once and counts.
+class CountingClient final : public LlmClient {
+ public:
+  explicit CountingClient(std::atomic<int>* calls) : calls_(calls) {}
+  void Complete(LlmRequest, CancelToken, LlmSink sink) override {
+    ++*calls_;
+    sink.on_done(GoodReply());
+  }
+  std::string provider() const override { return "counting"; }
+
+ private:
+  std::atomic<int>* const calls_;
+};
 
 // Answers from a thread of its own, or holds everything until released or cancelled.
 class ThreadedClient final : public LlmClient {
@@ -356,6 +373,72 @@ TEST_CASE("metrics count what happened") {
   REQUIRE(bench.generator->Generate(Request()).ok());
   const std::string json = bench.generator->MetricsJson();
   CHECK(json.find(R"("started":1,"pending":0,"ok":1)") != std::string::npos);
+}
+
+TEST_CASE("an idempotency key: one post, paid once, also for another generator on the same file") {
+  testing::TempFolder folder;
+  const auto make = [&](std::atomic<int>* calls) {
+    Options options;
+    options.llm.provider = "template";
+    options.store.url = "sqlite:" + folder.path() + "/posts.db";
+    Parts parts;
+    parts.llm = std::make_unique<CountingClient>(calls);
+    return *PostGenerator::Create(options, std::move(parts));
+  };
+  std::atomic<int> calls{0};
+  PostRequest request;
+  request.stock_code = "2330";
+  request.kol_serial = 208;
+  request.idempotency_key = "key";
+
+  const auto first = make(&calls);
+  const auto post = first->Generate(request);
+  REQUIRE(post.ok());
+  CHECK(calls == 5);
+  const auto second = make(&calls);
+  request.deadline_ms = 5000;  // how long one waits is no part of the request
+  const auto again = second->Generate(request);
+  REQUIRE(again.ok());
+  CHECK(calls == 5);
+  CHECK(again->post_id == post->post_id);
+  CHECK(again->content == post->content);
+  CHECK(again->chosen == post->chosen);
+  CHECK(again->versions.size() == 5);
+  CHECK(again->cost_usd == 0.0);
+
+  request.max_words = 150;
+  const auto other = second->Generate(request);
+  CHECK(other.error().code == Code::kConflict);
+  request.tenant = "another";
+  CHECK(second->Generate(request)->post_id != post->post_id);
+  CHECK(calls == 10);
+  request.store = false;
+  CHECK(second->Generate(request).error().details.field == "idempotency_key");
+}
+
+TEST_CASE("an idempotency key asked for by many at once: one post") {
+  testing::TempFolder folder;
+  std::atomic<int> calls{0};
+  Options options;
+  options.llm.provider = "template";
+  options.store.url = "sqlite:" + folder.path() + "/posts.db";
+  Parts parts;
+  parts.llm = std::make_unique<CountingClient>(&calls);
+  const auto generator = *PostGenerator::Create(options, std::move(parts));
+  PostRequest request;
+  request.stock_code = "2330";
+  request.kol_serial = 208;
+  request.idempotency_key = "key";
+  std::vector<std::shared_ptr<Call>> posts;
+  for (int i = 0; i < 8; ++i) posts.push_back(generator->Start(request));
+  std::set<std::string> ids;
+  for (const auto& post : posts) {
+    const auto result = post->Wait();
+    CHECK(result->ok());
+    ids.insert(result->post_id);
+  }
+  CHECK(ids.size() == 1);
+  CHECK(calls == 5);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include "llm/clients.h"
 #include "runtime/manual_executor.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -166,11 +167,11 @@ struct World {
     spec.observer = recorder;
     spec.stream = stream;
     spec.started_at = executor->Now();
-    auto job = std::make_shared<PostJob>(parts, std::move(spec),
-                                         [this](std::shared_ptr<const PostResult> r) {
-                                           ++ends;
-                                           result = std::move(r);
-                                         });
+    job = std::make_shared<PostJob>(parts, std::move(spec),
+                                    [this](std::shared_ptr<const PostResult> r) {
+                                      ++ends;
+                                      result = std::move(r);
+                                    });
     job->Start();
     return job;
   }
@@ -189,6 +190,7 @@ struct World {
   PostRequest request;
   int ends = 0;
   std::shared_ptr<const PostResult> result;
+  std::shared_ptr<PostJob> job;
 };
 
 TEST_CASE("a post: five calls at once, one chosen, a row, timings that add up") {
@@ -264,6 +266,123 @@ TEST_CASE("a store that fails after the calls: the post fails, its texts are kep
   REQUIRE(world.ends == 1);
   CHECK(world.result->error->code == Code::kStore);
   CHECK(world.result->versions.at(0).content == "第0段。");
+}
+
+// A world with a spool, on the same virtual time.
+struct SpoolWorld : World {
+  SpoolWorld() {
+    SpoolSettings settings;
+    settings.folder = folder.path();
+    settings.target = "here";
+    settings.max_bytes = 1 << 20;
+    spool = std::make_unique<Spool>(std::move(settings), &store, executor.get());
+    parts->spool = spool.get();
+  }
+  // What a store that cannot be reached says.
+  static Error Away() {
+    Error error(Code::kStore, "no connection");
+    error.details.transient = true;
+    return error;
+  }
+  void AnswerAll() {
+    client.AnswerAll();
+    executor->RunReady();
+  }
+
+  testing::TempFolder folder;
+  std::unique_ptr<Spool> spool;
+};
+
+TEST_CASE("a store that is away: the post is generated, spooled, and moved when it is back") {
+  SpoolWorld world;
+  SUBCASE("from the start") {
+    world.store.check = world.store.put = SpoolWorld::Away();
+    world.Start();
+    world.executor->RunReady();
+  }
+  SUBCASE("from the middle") {
+    world.Start();
+    world.store.check = world.store.put = SpoolWorld::Away();
+  }
+  CHECK(world.client.calls.size() == 5);
+  world.AnswerAll();
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->ok());
+  CHECK(world.result->stored == Stored::kSpooled);
+  CHECK(world.spool->status().totals.ready == 1);
+  CHECK(world.spool->status().totals.open == 0);
+  world.store.rows.clear();
+  world.store.check = world.store.put = {};
+  world.executor->Advance(std::chrono::seconds(10));
+  REQUIRE(world.store.rows.size() == 1);
+  CHECK(world.store.rows[0].post_id == world.result->post_id);
+  CHECK(world.store.rows[0].content == world.result->content);
+  CHECK(world.spool->status().totals.ready == 0);
+}
+
+TEST_CASE("a store that needs mending is no case for the spool: nothing is paid") {
+  SpoolWorld world;
+  world.store.check = Error(Code::kStore, "a table is missing; run: postgen migrate");
+  world.Start();
+  world.executor->RunReady();
+  CHECK(world.client.calls.empty());
+  CHECK(world.result->error->code == Code::kStore);
+}
+
+TEST_CASE("a store that is away and a spool that is full: busy, nothing is paid") {
+  SpoolWorld world;
+  world.store.check = SpoolWorld::Away();
+  PostRow row;
+  row.post_id = "large";
+  row.content = std::string(2 << 20, 'x');
+  world.spool->Keep(row, SpoolState::kOpen, TimePoint::max(), [](Status) {});
+  world.executor->RunReady();
+  world.Start();
+  world.executor->RunReady();
+  CHECK(world.client.calls.empty());
+  CHECK(world.result->error->code == Code::kBusy);
+}
+
+TEST_CASE("a version is durable before anyone hears of it") {
+  SpoolWorld world;
+  world.store.hold_put = true;
+  world.Start();
+  world.client.Answer(2, Reply("先到。"));
+  CHECK(world.recorder->Count(Event::Type::kVersionDone) == 0);
+  world.executor->RunReady();
+  CHECK(world.recorder->Count(Event::Type::kVersionDone) == 1);
+  CHECK(world.spool->status().totals.open == 1);
+
+  SUBCASE("and forgotten when the row is there") {
+    world.AnswerAll();
+    world.store.held.at(0)({});
+    world.executor->RunReady();
+    CHECK(world.result->stored == Stored::kStored);
+    CHECK(world.spool->status().totals.open == 0);
+  }
+  SUBCASE("and forgotten when the caller cancels") {
+    world.job->Cancel(Error(Code::kCancelled, "cancelled"));
+    world.executor->Advance(std::chrono::seconds(10));
+    CHECK(world.spool->status().totals.open == 0);
+    CHECK(world.store.rows.empty());
+  }
+  SUBCASE("but not with journal: post") {
+    SpoolWorld other;
+    other.parts->options.store.journal = Journal::kPost;
+    other.Start();
+    other.client.Answer(2, Reply("先到。"));
+    CHECK(other.recorder->Count(Event::Type::kVersionDone) == 1);
+    CHECK(other.spool->status().totals.open == 0);
+  }
+}
+
+TEST_CASE("cancelled while its row is written: the reply says that the row may be there") {
+  World world;
+  world.store.hold_put = true;
+  world.Start();
+  world.client.AnswerAll();
+  world.job->Cancel(Error(Code::kCancelled, "the caller cancelled the post"));
+  CHECK(world.result->error->message.find("may or may not be there") != std::string::npos);
 }
 
 TEST_CASE("profiles: unknown, unreadable, stale") {

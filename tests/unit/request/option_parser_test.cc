@@ -212,7 +212,8 @@ TEST_CASE("an unknown option is refused with the nearest known one") {
 
 TEST_CASE("options of later versions are refused by name, unless null") {
   const std::string_view keys[] = {
-      "budget_usd_per_day", "store.spool", "store.journal", "shared",
+      "budget_usd_per_day",
+      "shared",
   };
   for (const std::string_view key : keys) {
     CAPTURE(key);

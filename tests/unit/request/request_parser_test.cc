@@ -323,7 +323,7 @@ TEST_CASE("the community topic goes before the plain topic fields") {
 }
 
 TEST_CASE("fields of later versions are refused, unless null") {
-  for (const std::string field : {"min_versions", "idempotency_key"}) {
+  for (const std::string field : {"min_versions"}) {
     CAPTURE(field);
     const Error error = Bad(With("\"" + field + "\":1"));
     CHECK(error.code == Code::kInvalidRequest);
@@ -420,9 +420,9 @@ TEST_CASE("many unknown names cost little and warn a bounded number of times") {
 
 TEST_CASE("messages never show what was sent") {
   const std::string secret = "CANARY-c4f1";
-  const std::string fields[] = {"max_words",   "kol_serial",     "draft", "cache",
-                                "news",        "profile",        "seed",  "full_triggers_config",
-                                "deadline_ms", "idempotency_key"};
+  const std::string fields[] = {"max_words",  "kol_serial", "draft", "cache",
+                                "news",       "profile",    "seed",  "full_triggers_config",
+                                "deadline_ms"};
   for (const std::string& field : fields) {
     CAPTURE(field);
     CHECK_FALSE(Contains(Bad(With("\"" + field + "\":\"" + secret + "\"")).message, secret));

@@ -1,0 +1,484 @@
+#include "store/spool.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <utility>
+
+#include "runtime/failpoint.h"
+#include "runtime/mutex.h"
+#include "store/call_registry.h"
+#include "store/spool_folder.h"
+
+namespace postgen {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::size_t kBatch = 64;               // posts moved at once
+constexpr auto kMoveTimeout = seconds(5);        // of one of them
+constexpr auto kFirstPause = milliseconds(250);  // after the store was found away; doubles
+constexpr auto kLongestPause = seconds(2);
+constexpr auto kAdoptInterval = seconds(10);
+
+Status LateStatus() {
+  return Error(Code::kStore, "the spool did not answer before the deadline", "store.spool");
+}
+
+}  // namespace
+
+// All functions but status(): on the executor's thread.
+class Spool::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(SpoolSettings settings, PostStore* store, Executor* executor)
+      : max_bytes_(settings.max_bytes),
+        folder_(std::move(settings.folder), settings.target),
+        store_(store),
+        executor_(executor),
+        calls_(std::make_shared<CallRegistry>(executor)) {}
+
+  void Start() {
+    Adopt();
+    Move();
+  }
+
+  void Check(TimePoint deadline, DoneCallback done) {
+    auto finish = calls_->Begin<void>(deadline, LateStatus, std::move(done));
+    if (finish) finish(CheckNow());
+  }
+
+  void Keep(SpooledPost post, TimePoint deadline, DoneCallback done) {
+    if (Status checked = CheckRow(post.row); !checked.ok()) return done(std::move(checked));
+    auto finish = calls_->Begin<void>(deadline, LateStatus, std::move(done));
+    if (!finish) return;
+    keeping_.push_back({std::move(post), std::move(finish)});
+    WriteSoon();
+  }
+
+  void Forget(std::string post_id) {
+    forgotten_.push_back(std::move(post_id));
+    WriteSoon();
+  }
+
+  void Release(const std::string& post_id) {
+    WriteNow();
+    if (file_ == nullptr) return;
+    auto open = file_->Read(SpoolState::kOpen, SIZE_MAX >> 1U);
+    if (!open.ok()) return;
+    for (SpooledPost& post : *open) {
+      if (post.row.post_id != post_id) continue;
+      post.state = SpoolState::kReady;
+      post.is_snapshot = true;
+      Note(file_->Apply({&post}, {}));
+    }
+    CountNow();
+    Move();
+  }
+
+  void Flush(TimePoint deadline, DoneCallback done) {
+    auto finish = calls_->Begin<void>(deadline, LateStatus, std::move(done));
+    if (!finish) return;
+    flushing_.push_back(std::move(finish));
+    Adopt();
+    Move();
+  }
+
+  void List(TimePoint deadline, ListCallback done) {
+    auto finish = calls_->Begin<std::vector<SpooledPost>>(
+        deadline, [] { return Result<std::vector<SpooledPost>>(LateStatus().error()); },
+        std::move(done));
+    if (!finish) return;
+    Adopt();
+    std::vector<SpooledPost> posts;
+    if (file_ == nullptr) return finish(std::move(posts));
+    for (const SpoolState state : {SpoolState::kReady, SpoolState::kRefused}) {
+      auto found = file_->Read(state, SIZE_MAX >> 1U);
+      if (!found.ok()) return finish(std::move(found).error());
+      std::move(found->begin(), found->end(), std::back_inserter(posts));
+    }
+    finish(std::move(posts));
+  }
+
+  void Close() {
+    WriteNow();
+    executor_->CancelTimer(move_timer_);
+    executor_->CancelTimer(adopt_timer_);
+    calls_->Close();
+    if (file_ == nullptr) return;
+    const auto totals = file_->Totals();
+    const bool empty = totals.ok() && totals->open + totals->ready + totals->refused == 0;
+    file_.reset();
+    if (empty) claim_->Remove();
+    claim_.reset();
+  }
+
+  SpoolStatus status() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(&mutex_);
+    return status_;
+  }
+
+  const std::string& folder() const { return folder_.folder(); }
+
+ private:
+  struct Keeping {
+    SpooledPost post;
+    DoneCallback finish;
+  };
+  // Posts on their way to the store.
+  struct Batch {
+    std::vector<SpooledPost> posts;
+    std::vector<std::optional<Status>> ends;
+    std::size_t open = 0;
+  };
+
+  // --- Writing
+
+  Status CheckNow() {
+    if (Status opened = EnsureOpen(); !opened.ok()) return opened;
+    if (Status room = folder_.CheckRoom(); !room.ok()) return room;
+    const SpoolTotals totals = status().totals;
+    if (totals.bytes < max_bytes_) return {};
+    return Error(Code::kBusy,
+                 "the store is away and the spool is full (" +
+                     std::to_string(totals.ready + totals.open + totals.refused) +
+                     " posts); nothing was paid. See: postgen spool list",
+                 "store.spool_max_bytes");
+  }
+
+  // What waits at the same moment shares one transaction, and so one fsync.
+  void WriteSoon() {
+    if (write_posted_) return;
+    write_posted_ = true;
+    executor_->Post([weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->WriteNow();
+    });
+  }
+
+  void WriteNow() {
+    write_posted_ = false;
+    if (keeping_.empty() && forgotten_.empty()) return;
+    if (keeping_.empty() && file_ == nullptr) return forgotten_.clear();
+    const std::vector<Keeping> keeping = std::exchange(keeping_, {});
+    const std::vector<std::string> forgotten = std::exchange(forgotten_, {});
+    std::vector<const SpooledPost*> posts;
+    for (const Keeping& keep : keeping) posts.push_back(&keep.post);
+    POSTGEN_FAILPOINT("spool.before_write");
+    Status written = Apply(posts, forgotten);
+    if (!written.ok()) {
+      // After a failed write nobody knows what the file's pages in memory are worth: read them
+      // anew.
+      file_.reset();
+      written = Apply(posts, forgotten);
+    }
+    POSTGEN_FAILPOINT("spool.after_write");
+    Note(written);
+    CountNow();
+    bool ready = false;
+    for (const Keeping& keep : keeping) {
+      ready = ready || keep.post.state == SpoolState::kReady;
+      keep.finish(written);
+    }
+    // What was to be forgotten and is not: a row of the same id in the store ends it later.
+    if (ready && written.ok()) MoveLater();
+  }
+
+  Status Apply(const std::vector<const SpooledPost*>& posts,
+               const std::vector<std::string>& removed) {
+    if (file_ != nullptr && file_->HasMoved()) GiveUpFile();
+    if (Status opened = EnsureOpen(); !opened.ok()) return opened;
+    if (Status applied = file_->Apply(posts, removed); !applied.ok()) return applied;
+    if (!file_->HasMoved()) return {};
+    return Error(Code::kStore, "the spool's file was removed while it was written", "store.spool");
+  }
+
+  Status EnsureOpen() {
+    if (file_ != nullptr) return {};
+    if (claim_ == nullptr) {
+      auto claim = folder_.New();
+      if (!claim.ok()) return std::move(claim).error();
+      claim_ = *std::move(claim);
+    }
+    auto file = SpoolFile::Open(claim_->path());
+    if (!file.ok() && SqliteFile::SaysDamaged(file.error())) {
+      SetAside(claim_.get());
+      claim_.reset();
+      return EnsureOpen();
+    }
+    if (!file.ok()) return std::move(file).error();
+    file_ = *std::move(file);
+    CountNow();
+    return {};
+  }
+
+  void GiveUpFile() {
+    file_.reset();
+    claim_.reset();
+  }
+
+  void SetAside(SpoolClaim* claim) {
+    const std::string kept = claim->SetAside();
+    const MutexLock lock(&mutex_);
+    ++status_.set_aside;
+    status_.trouble = "a spool was damaged; it is kept as " + kept;
+  }
+
+  // --- Taking over
+
+  void Adopt() {
+    executor_->CancelTimer(adopt_timer_);
+    for (const auto& orphan : folder_.Orphans()) AdoptOne(orphan.get());
+    adopt_timer_ = executor_->RunAt(executor_->Now() + kAdoptInterval, [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->Adopt();
+      self->Move();
+    });
+  }
+
+  void AdoptOne(SpoolClaim* orphan) {
+    auto file = SpoolFile::Open(orphan->path());
+    if (!file.ok()) {
+      if (SqliteFile::SaysDamaged(file.error())) SetAside(orphan);
+      return;
+    }
+    std::vector<SpooledPost> posts;
+    for (const SpoolState state : {SpoolState::kOpen, SpoolState::kReady, SpoolState::kRefused}) {
+      auto found = (*file)->Read(state, SIZE_MAX >> 1U);
+      if (!found.ok()) {
+        file->reset();
+        if (SqliteFile::SaysDamaged(found.error())) SetAside(orphan);
+        return;
+      }
+      for (SpooledPost& post : *found) {
+        if (state == SpoolState::kOpen) post.state = SpoolState::kReady;
+        post.is_snapshot = post.is_snapshot || state == SpoolState::kOpen;
+        posts.push_back(std::move(post));
+      }
+    }
+    std::vector<const SpooledPost*> taken;
+    for (const SpooledPost& post : posts) taken.push_back(&post);
+    if (!taken.empty()) {
+      const Status written = Apply(taken, {});
+      Note(written);
+      if (!written.ok()) return;
+      POSTGEN_FAILPOINT("spool.adopted");
+      CountNow();
+      const MutexLock lock(&mutex_);
+      status_.adopted += static_cast<std::int64_t>(taken.size());
+    }
+    // Durable here: gone there. If we die in between, both are moved, under the same ids.
+    file->reset();
+    orphan->Remove();
+  }
+
+  // --- Moving
+
+  void MoveLater() {
+    if (move_timer_ != 0 || batch_ != nullptr) return;
+    move_timer_ = executor_->RunAt(executor_->Now() + pause_, [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->move_timer_ = 0;
+      self->Move();
+    });
+  }
+
+  void Move() {
+    if (batch_ != nullptr) return;
+    if (file_ == nullptr) return EndFlush({});
+    auto posts = file_->Read(SpoolState::kReady, kBatch);
+    if (!posts.ok()) {
+      Note(posts.error());
+      return EndFlush(posts.error());
+    }
+    if (posts->empty()) return EndFlush({});
+    batch_ = std::make_shared<Batch>();
+    batch_->posts = *std::move(posts);
+    batch_->ends.resize(batch_->posts.size());
+    batch_->open = batch_->posts.size();
+    const TimePoint deadline = executor_->Now() + kMoveTimeout;
+    for (std::size_t i = 0; i < batch_->posts.size(); ++i) {
+      store_->Put(batch_->posts[i].row, deadline, [weak = weak_from_this(), i](Status status) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->executor_->Post([weak, i, status = std::move(status)]() mutable {
+          if (const auto still = weak.lock()) still->OnMoved(i, std::move(status));
+        });
+      });
+    }
+  }
+
+  void OnMoved(std::size_t index, Status status) {
+    batch_->ends[index] = std::move(status);
+    if (--batch_->open > 0) return;
+    POSTGEN_FAILPOINT("spool.moved");
+    std::vector<std::string> stored;
+    std::optional<Error> away;
+    bool refused = false;
+    for (std::size_t i = 0; i < batch_->posts.size(); ++i) {
+      const Status& end = *batch_->ends[i];
+      const SpooledPost& post = batch_->posts[i];
+      const bool conflict = !end.ok() && end.error().code == Code::kConflict;
+      if (end.ok() || (conflict && post.is_snapshot)) {
+        stored.push_back(post.row.post_id);
+      } else if (!end.error().details.transient) {
+        refused = true;
+        away = end.error();
+      } else {
+        away = end.error();
+      }
+    }
+    Note(Apply({}, stored));
+    {
+      const MutexLock lock(&mutex_);
+      status_.moved += static_cast<std::int64_t>(stored.size());
+    }
+    if (refused) return JudgeRefused();
+    EndBatch(std::move(away));
+  }
+
+  // Is it the posts, or the store as a whole (its tables, our permissions)?
+  void JudgeRefused() {
+    store_->Check(executor_->Now() + kMoveTimeout, [weak = weak_from_this()](Status status) {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->executor_->Post([weak, status = std::move(status)] {
+        if (const auto still = weak.lock()) still->OnJudged(status);
+      });
+    });
+  }
+
+  void OnJudged(const Status& store) {
+    if (!store.ok()) return EndBatch(store.error());
+    std::optional<Error> away;
+    std::vector<SpooledPost> refused;
+    for (std::size_t i = 0; i < batch_->posts.size(); ++i) {
+      const Status& end = *batch_->ends[i];
+      SpooledPost& post = batch_->posts[i];
+      if (end.ok() || (end.error().code == Code::kConflict && post.is_snapshot)) continue;
+      if (end.error().details.transient) {
+        away = end.error();
+        continue;
+      }
+      post.state = SpoolState::kRefused;
+      post.refusal = end.error().message;
+      refused.push_back(std::move(post));
+    }
+    std::vector<const SpooledPost*> kept;
+    for (const SpooledPost& post : refused) kept.push_back(&post);
+    if (Status written = Apply(kept, {}); !written.ok()) away = written.error();
+    EndBatch(std::move(away));
+  }
+
+  void EndBatch(std::optional<Error> away) {
+    batch_.reset();
+    CountNow();
+    if (away.has_value()) {
+      Note(*away);
+      EndFlush(*away);
+      MoveLater();
+      pause_ = std::min<Duration>(pause_ * 2, kLongestPause);
+      return;
+    }
+    pause_ = kFirstPause;
+    Move();
+  }
+
+  void EndFlush(const Status& status) {
+    for (const DoneCallback& finish : std::exchange(flushing_, {})) finish(status);
+  }
+
+  // --- Status
+
+  void Note(const Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const MutexLock lock(&mutex_);
+    status_.trouble = status.ok() ? "" : status.error().message;
+  }
+
+  void CountNow() ABSL_LOCKS_EXCLUDED(mutex_) {
+    if (file_ == nullptr) return;
+    const auto totals = file_->Totals();
+    if (!totals.ok()) return;
+    const MutexLock lock(&mutex_);
+    status_.totals = *totals;
+  }
+
+  const std::int64_t max_bytes_;
+  SpoolFolder folder_;
+  PostStore* const store_;
+  Executor* const executor_;
+  const std::shared_ptr<CallRegistry> calls_;
+
+  mutable Mutex mutex_;
+  SpoolStatus status_ ABSL_GUARDED_BY(mutex_);
+
+  std::unique_ptr<SpoolClaim> claim_;
+  std::unique_ptr<SpoolFile> file_;
+  std::vector<Keeping> keeping_;
+  std::vector<std::string> forgotten_;
+  bool write_posted_ = false;
+  std::shared_ptr<Batch> batch_;
+  std::vector<DoneCallback> flushing_;
+  Duration pause_ = kFirstPause;
+  TimerId move_timer_ = 0;
+  TimerId adopt_timer_ = 0;
+};
+
+Spool::Spool(SpoolSettings settings, PostStore* store, Executor* executor)
+    : executor_(executor), impl_(std::make_shared<Impl>(std::move(settings), store, executor)) {}
+
+Spool::~Spool() {
+  RunAndWait(executor_, [this] {
+    impl_->Close();
+    impl_.reset();  // the file is closed on its thread
+  });
+}
+
+void Spool::Start() {
+  executor_->Post([impl = impl_] { impl->Start(); });
+}
+
+void Spool::Check(TimePoint deadline, DoneCallback done) {
+  executor_->Post([impl = impl_, deadline, done = std::move(done)]() mutable {
+    impl->Check(deadline, std::move(done));
+  });
+}
+
+void Spool::Keep(PostRow row, SpoolState state, TimePoint deadline, DoneCallback done) {
+  SpooledPost post;
+  post.row = std::move(row);
+  post.state = state;
+  executor_->Post(
+      [impl = impl_, post = std::move(post), deadline, done = std::move(done)]() mutable {
+        impl->Keep(std::move(post), deadline, std::move(done));
+      });
+}
+
+void Spool::Forget(std::string post_id) {
+  executor_->Post(
+      [impl = impl_, post_id = std::move(post_id)]() mutable { impl->Forget(std::move(post_id)); });
+}
+
+void Spool::Release(std::string post_id) {
+  executor_->Post([impl = impl_, post_id = std::move(post_id)] { impl->Release(post_id); });
+}
+
+void Spool::Flush(TimePoint deadline, DoneCallback done) {
+  executor_->Post([impl = impl_, deadline, done = std::move(done)]() mutable {
+    impl->Flush(deadline, std::move(done));
+  });
+}
+
+void Spool::List(TimePoint deadline, ListCallback done) {
+  executor_->Post([impl = impl_, deadline, done = std::move(done)]() mutable {
+    impl->List(deadline, std::move(done));
+  });
+}
+
+SpoolStatus Spool::status() const { return impl_->status(); }
+
+const std::string& Spool::folder() const { return impl_->folder(); }
+
+}  // namespace postgen

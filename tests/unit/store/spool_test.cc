@@ -1,0 +1,317 @@
+#include "store/spool.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include <doctest/doctest.h>
+#include <sqlite3.h>
+
+#include "runtime/manual_executor.h"
+#include "store/spool_folder.h"
+#include "unit/store/temporary_folder.h"
+
+namespace postgen {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::seconds;
+
+PostRow Row(const std::string& id, const std::string& text = "內文。") {
+  PostRow row;
+  row.post_id = id;
+  row.created_at = WallTime(std::chrono::hours(500000));
+  row.kol_serial = 208;
+  row.title = "標題";
+  row.content = text;
+  return row;
+}
+
+// A store that is away until told; keeps the rows in the order of their coming.
+class SwitchedStore final : public PostStore {
+ public:
+  void Check(TimePoint /*deadline*/, DoneCallback done) override { done(check); }
+  void Put(PostRow row, TimePoint deadline, DoneCallback done) override {
+    ++puts;
+    if (!check.ok()) return done(check);
+    if (row.content == poison) return done(Error(Code::kStore, "a text is too long"));
+    inner->Put(row, TimePoint::max(), [&](Status status) {
+      if (status.ok()) ids.push_back(row.post_id);
+      if (lose_answers) status = Away();
+      done(std::move(status));
+    });
+    (void)deadline;
+  }
+  void Get(std::string id, TimePoint /*deadline*/, RowCallback done) override {
+    inner->Get(std::move(id), TimePoint::max(), std::move(done));
+  }
+  void Migrate(TimePoint /*deadline*/, MigrateCallback done) override {
+    done(std::vector<std::string>());
+  }
+
+  static Error Away() {
+    Error error(Code::kStore, "away");
+    error.details.transient = true;
+    return error;
+  }
+
+  std::optional<PostRow> Stored(const std::string& id) {
+    std::optional<PostRow> found;
+    Get(id, TimePoint::max(), [&](Result<std::optional<PostRow>> row) { found = *row; });
+    return found;
+  }
+
+  Status check;
+  std::string poison = "(none)";
+  bool lose_answers = false;
+  int puts = 0;
+  std::vector<std::string> ids;
+  std::unique_ptr<PostStore> inner = NewMemoryPostStore();
+};
+
+struct Fixture {
+  TemporaryFolder folder;
+  ManualExecutor executor;
+  SwitchedStore store;
+  std::int64_t max_bytes = 1 << 20;
+
+  std::unique_ptr<Spool> Open(const std::string& target = "here") {
+    return std::make_unique<Spool>(SpoolSettings{folder.File("spool"), target, max_bytes}, &store,
+                                   &executor);
+  }
+  Status Keep(Spool* spool, PostRow row, SpoolState state = SpoolState::kReady) {
+    std::optional<Status> status;
+    spool->Keep(std::move(row), state, executor.Now() + seconds(1),
+                [&](Status s) { status = std::move(s); });
+    executor.RunReady();
+    REQUIRE(status.has_value());
+    return *status;
+  }
+  Status Check(Spool* spool) {
+    std::optional<Status> status;
+    spool->Check(executor.Now() + seconds(1), [&](Status s) { status = std::move(s); });
+    executor.RunReady();
+    REQUIRE(status.has_value());
+    return *status;
+  }
+  std::vector<std::string> Files(const std::string& suffix) const {
+    std::vector<std::string> files;
+    for (const auto& entry : fs::directory_iterator(folder.File("spool"))) {
+      if (entry.path().string().ends_with(suffix)) files.push_back(entry.path().string());
+    }
+    return files;
+  }
+};
+
+// As a process that is killed while it holds a spool leaves its file: written by a child.
+template <typename Work>
+void RunAndKill(Work work) {
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    work();
+    (void)raise(SIGKILL);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  REQUIRE(WIFSIGNALED(status));
+}
+
+TEST_CASE("a spool moves its posts when the store is back: in order, one row each") {
+  Fixture f;
+  f.store.check = SwitchedStore::Away();
+  const auto spool = f.Open();
+  spool->Start();
+  for (const char* const id : {"a", "b", "c"}) CHECK(f.Keep(spool.get(), Row(id)).ok());
+  CHECK(spool->status().totals.ready == 3);
+  f.executor.Advance(seconds(60));
+  CHECK(f.store.ids.empty());
+  CHECK(f.store.puts > 0);
+  CHECK(spool->status().trouble == "away");
+
+  f.store.check = {};
+  f.executor.Advance(seconds(10));
+  CHECK(f.store.ids == std::vector<std::string>{"a", "b", "c"});
+  CHECK(f.store.Stored("b")->content == "內文。");
+  CHECK(spool->status().totals.ready == 0);
+  CHECK(spool->status().moved == 3);
+  CHECK(spool->status().trouble.empty());
+}
+
+TEST_CASE("an answer of the store that is lost: the post stays, and is one row in the end") {
+  Fixture f;
+  f.store.lose_answers = true;
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  f.executor.Advance(seconds(5));
+  CHECK(spool->status().totals.ready == 1);
+  CHECK(f.store.Stored("a").has_value());
+  f.store.lose_answers = false;
+  f.executor.Advance(seconds(5));
+  CHECK(spool->status().totals.ready == 0);
+}
+
+TEST_CASE("a post that the store refuses is kept and named, and the others move") {
+  Fixture f;
+  f.store.poison = "毒";
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  CHECK(f.Keep(spool.get(), Row("bad", "毒")).ok());
+  CHECK(f.Keep(spool.get(), Row("c")).ok());
+  f.executor.Advance(seconds(5));
+  CHECK(f.store.ids == std::vector<std::string>{"a", "c"});
+  CHECK(spool->status().totals.refused == 1);
+  std::vector<SpooledPost> listed;
+  spool->List(f.executor.Now() + seconds(1),
+              [&](Result<std::vector<SpooledPost>> posts) { listed = *std::move(posts); });
+  f.executor.RunReady();
+  REQUIRE(listed.size() == 1);
+  CHECK(listed[0].row.post_id == "bad");
+  CHECK(listed[0].refusal == "a text is too long");
+}
+
+TEST_CASE("trouble of the store as a whole refuses no post") {
+  Fixture f;
+  f.store.check = Error(Code::kStore, "a table is missing");
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  f.executor.Advance(seconds(30));
+  CHECK(spool->status().totals.refused == 0);
+  f.store.check = {};
+  f.executor.Advance(seconds(5));
+  CHECK(f.store.ids == std::vector<std::string>{"a"});
+}
+
+TEST_CASE("what is open does not move, until it is released or forgotten") {
+  Fixture f;
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
+  CHECK(f.Keep(spool.get(), Row("b"), SpoolState::kOpen).ok());
+  f.executor.Advance(seconds(30));
+  CHECK(f.store.ids.empty());
+  spool->Forget("a");
+  spool->Release("b");
+  f.executor.Advance(seconds(5));
+  CHECK(f.store.ids == std::vector<std::string>{"b"});
+  CHECK(spool->status().totals.open == 0);
+}
+
+TEST_CASE("a full spool takes no new posts, and still keeps those that were let in") {
+  Fixture f;
+  f.max_bytes = 1000;
+  f.store.check = SwitchedStore::Away();
+  const auto spool = f.Open();
+  CHECK(f.Check(spool.get()).ok());
+  CHECK(f.Keep(spool.get(), Row("a", std::string(2000, 'x'))).ok());
+  CHECK(f.Check(spool.get()).error().code == Code::kBusy);
+  CHECK(f.Keep(spool.get(), Row("b")).ok());
+  f.store.check = {};
+  f.executor.Advance(seconds(10));
+  CHECK(f.Check(spool.get()).ok());
+}
+
+TEST_CASE("what a killed process left is taken over; a living one's is not, nor another store's") {
+  Fixture f;
+  RunAndKill([&] {
+    f.store.check = SwitchedStore::Away();
+    const auto spool = f.Open().release();
+    (void)f.Keep(spool, Row("ready"));
+    (void)f.Keep(spool, Row("open", "一"), SpoolState::kOpen);
+    (void)f.Keep(spool, Row("written", "一"), SpoolState::kOpen);
+    (void)f.Keep(f.Open("elsewhere").release(), Row("foreign"));
+  });
+  f.store.inner->Put(Row("written", "全文"), TimePoint::max(), [](Status) {});
+  REQUIRE(f.Files(".spool").size() == 2);
+
+  const auto living = f.Open();
+  CHECK(f.Keep(living.get(), Row("mine"), SpoolState::kOpen).ok());
+  const auto spool = f.Open();
+  spool->Start();
+  f.executor.Advance(seconds(5));
+  CHECK(f.store.ids == std::vector<std::string>{"open", "ready"});
+  CHECK(spool->status().adopted == 3);
+  CHECK(spool->status().totals.refused == 0);
+  CHECK(f.store.Stored("written")->content == "全文");  // a row has more than what was left
+  CHECK(f.Files(".spool").size() == 3);                 // the living one's, ours, the other store's
+}
+
+TEST_CASE("a damaged spool is kept under another name, and a new one begun") {
+  Fixture f;
+  std::string damaged;
+  RunAndKill([&] {
+    f.store.check = SwitchedStore::Away();
+    (void)f.Keep(f.Open().release(), Row("a"));
+  });
+  REQUIRE(f.Files(".spool").size() == 1);
+  damaged = f.Files(".spool")[0];
+  const std::string bytes = "these are no SQLite pages at all, whatever one may think of them";
+  std::ofstream(damaged, std::ios::trunc) << bytes;
+  fs::remove(damaged + "-wal");
+
+  const auto spool = f.Open();
+  spool->Start();
+  f.executor.RunReady();
+  CHECK(spool->status().set_aside == 1);
+  CHECK(f.Keep(spool.get(), Row("b")).ok());
+  f.executor.Advance(seconds(5));
+  CHECK(f.store.ids == std::vector<std::string>{"b"});
+  std::ifstream kept(damaged + ".damaged");
+  CHECK(std::string(std::istreambuf_iterator<char>(kept), {}) == bytes);
+}
+
+TEST_CASE("a spool's file that is removed while it is open: nothing is reported kept that is not") {
+  Fixture f;
+  f.store.check = SwitchedStore::Away();
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  for (const std::string& file : f.Files("")) fs::remove(file);
+  CHECK(f.Keep(spool.get(), Row("b")).ok());
+  REQUIRE(f.Files(".spool").size() == 1);  // a new one, with the post in it
+  CHECK(spool->status().totals.ready == 1);
+}
+
+TEST_CASE("a spool in a folder that cannot be written") {
+  Fixture f;
+  std::ofstream(f.folder.File("spool")) << "a file in its place";
+  const auto spool = f.Open();
+  CHECK(f.Check(spool.get()).error().code == Code::kStore);
+  CHECK(f.Keep(spool.get(), Row("a")).error().code == Code::kStore);
+}
+
+TEST_CASE("an empty spool leaves no file behind; one with posts does") {
+  Fixture f;
+  CHECK(f.Check(f.Open().get()).ok());
+  CHECK(f.Files(".spool").empty());
+  f.store.check = SwitchedStore::Away();
+  CHECK(f.Keep(f.Open().get(), Row("a")).ok());
+  CHECK(f.Files(".spool").size() == 1);
+}
+
+TEST_CASE("flush says whether anything still waits") {
+  Fixture f;
+  f.store.check = SwitchedStore::Away();
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  std::optional<Status> flushed;
+  const auto flush = [&] {
+    flushed.reset();
+    spool->Flush(f.executor.Now() + seconds(5), [&](Status s) { flushed = std::move(s); });
+    f.executor.RunReady();
+    REQUIRE(flushed.has_value());
+  };
+  flush();
+  CHECK(flushed->error().message == "away");
+  f.store.check = {};
+  flush();
+  CHECK(flushed->ok());
+  CHECK(f.store.ids.size() == 1);
+}
+
+}  // namespace
+}  // namespace postgen
