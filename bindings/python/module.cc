@@ -148,6 +148,28 @@ class PythonGenerator {
         WithoutGil([&] { return generator_->Migrate(std::chrono::milliseconds(timeout_ms)); }));
   }
 
+  void RefreshProfiles() { generator_->RefreshProfiles(); }
+
+  py::list ListSpool(std::int64_t timeout_ms) {
+    py::list listed;
+    for (const SpooledPostInfo& post : ValueOrThrow(WithoutGil(
+             [&] { return generator_->ListSpool(std::chrono::milliseconds(timeout_ms)); }))) {
+      py::dict entry;
+      entry["post_id"] = post.post_id;
+      entry["stock_code"] = post.stock_code;
+      entry["title"] = post.title;
+      entry["refusal"] = post.refusal;
+      listed.append(std::move(entry));
+    }
+    return listed;
+  }
+
+  void FlushSpool(std::int64_t timeout_ms) {
+    Status flushed =
+        WithoutGil([&] { return generator_->FlushSpool(std::chrono::milliseconds(timeout_ms)); });
+    if (!flushed.ok()) throw Failure(flushed.error());
+  }
+
  private:
   const pid_t owner_;
   std::unique_ptr<PostGenerator> generator_;
@@ -201,6 +223,9 @@ void BindGenerator(py::module_& module) {
       .def("close", &PythonGenerator::Close, py::arg("drain_ms"))
       .def("metrics", &PythonGenerator::Metrics)
       .def("diagnose", &PythonGenerator::Diagnose, py::arg("timeout_ms"))
+      .def("refresh_profiles", &PythonGenerator::RefreshProfiles)
+      .def("list_spool", &PythonGenerator::ListSpool, py::arg("timeout_ms"))
+      .def("flush_spool", &PythonGenerator::FlushSpool, py::arg("timeout_ms"))
       .def("migrate", &PythonGenerator::Migrate, py::arg("timeout_ms"));
 }
 

@@ -500,6 +500,12 @@ void PostJob::EndVersion(std::size_t index, VersionResult version) {
 void PostJob::Journal(std::size_t index) {
   journaled_ = true;
   PostResult so_far = *result_;
+  so_far.versions.clear();
+  for (std::size_t i = 0; i < tasks_.size(); ++i) {
+    if (tasks_[i].ended && result_->versions[i].ok()) {
+      so_far.versions.push_back(result_->versions[i]);
+    }
+  }
   Choose(result_->versions[index].version_number, &so_far);
   parts_->spool->Keep(MakeRow(so_far), SpoolState::kOpen, deadline_,
                       [self = shared_from_this(), index](Status status) {

@@ -192,6 +192,8 @@ def main() -> int:
     width = max(len(label) for label, _ in table)
     for label, value in table:
         print(f"{label:<{width}}  {value}")
+    for text in [*lost_texts, *twice][:5]:
+        print(f"see: {text!r}")
     shutil.rmtree(spool, ignore_errors=True)
     good = not (lost or lost_texts or twice or empty or left) and drained.returncode == 0 and bool(posts)
     print("all is well" if good else "NOT WELL")

@@ -227,6 +227,25 @@ class PostGenerator:
         diagnoses: list[dict[str, str]] = decode(self._use().native.diagnose(timeout_ms))
         return diagnoses
 
+    def refresh_profiles(self) -> None:
+        """The profiles that are cached are read anew at their next use."""
+        self._use().native.refresh_profiles()
+
+    def list_spool(self, *, timeout_ms: int = 10_000) -> list[dict[str, str]]:
+        """The posts that wait in the spool, oldest first: one dict (post_id, stock_code, title,
+        refusal) for each. A refusal says why the store will not have a post. Blocks."""
+        try:
+            return self._use().native.list_spool(timeout_ms)
+        except _core.Failure as failure:
+            raise error_of(failure) from None
+
+    def flush_spool(self, *, timeout_ms: int = 30_000) -> None:
+        """Moves what waits in the spool to the store now; raises where that fails. Blocks."""
+        try:
+            self._use().native.flush_spool(timeout_ms)
+        except _core.Failure as failure:
+            raise error_of(failure) from None
+
     def migrate(self, *, timeout_ms: int = 30_000) -> list[str]:
         """Creates or completes the tables of the store; one line for each change. Blocks."""
         try:

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "llm/clients.h"
+#include "request/post_json.h"
 #include "runtime/manual_executor.h"
 #include "support/scoped.h"
 
@@ -353,6 +354,19 @@ TEST_CASE("a version is durable before anyone hears of it") {
   CHECK(world.recorder->Count(Event::Type::kVersionDone) == 1);
   CHECK(world.spool->status().totals.open == 1);
 
+  SUBCASE("and what was not finished is no part of it when it is moved") {
+    world.client.Answer(0, Reply("再到。"));
+    world.job->Cancel(Error(Code::kDeadline, "too late"));
+    world.store.hold_put = false;
+    world.executor->Advance(std::chrono::seconds(10));
+    REQUIRE(world.store.rows.size() == 1);
+    CHECK(world.store.rows[0].content == "再到。");
+    const std::vector<VersionResult> others =
+        ReadAlternativeVersions(*world.store.rows[0].alternative_versions);
+    REQUIRE(others.size() == 1);
+    CHECK(others[0].content == "先到。");
+    CHECK(world.store.rows[0].alternative_versions->find("\"content\":\"\"") == std::string::npos);
+  }
   SUBCASE("and forgotten when the row is there") {
     world.AnswerAll();
     world.store.held.at(0)({});

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import Error
-from . import batch, cost, demo, doctor, emulator, generate, migrate, probe
+from . import batch, cost, demo, doctor, emulator, generate, migrate, probe, spool
 from .common import USAGE, UsageError, note, print_json, status_of
 
-_COMMANDS = (generate, batch, demo, emulator, probe, doctor, migrate, cost)
+_COMMANDS = (generate, batch, demo, emulator, probe, doctor, migrate, spool, cost)
 
 _INTERRUPTED = 130
 

@@ -1,0 +1,43 @@
+"""postgen spool: the posts that wait for the store."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..generator import PostGenerator
+from . import common, schema
+
+
+def add_command(commands: Any) -> None:
+    parser = commands.add_parser(
+        "spool",
+        help="list or move the posts that wait for the store",
+        description="Lists the posts that wait in the spool, or moves them to the store now. Those "
+        "of running processes are theirs to move.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("action", choices=["list", "flush"], help="what to do")
+    parser.add_argument("--json", action="store_true", help="print the posts as a JSON array")
+    schema.add_option_flags(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    options = common.options_of(arguments)
+    if options.get("store", {}).get("url", "none:") == "none:":
+        raise common.UsageError("there is no store: give --store URL or DATABASE_URL")
+    options["llm"] = {"provider": "template"}  # no key is needed for this
+    with PostGenerator(**options) as generator:
+        if arguments.action == "flush":
+            generator.flush_spool()
+        posts = generator.list_spool()
+    if arguments.json:
+        common.print_json(posts)
+    else:
+        for post in posts:
+            state = post["refusal"] or "waits"
+            print(f"{post['post_id']}  {post['stock_code']}  {post['title']}  {state}")
+        if not posts:
+            print("nothing waits")
+    return common.ALL_DONE
