@@ -123,11 +123,7 @@ Outcome Generate(Engine& engine, postgen_str request_json, postgen_result** out)
 }
 
 Outcome CheckFlags(std::uint32_t flags) {
-  if ((flags & POSTGEN_START_RESTARTS) != 0) {
-    return Refuse("POSTGEN_START_RESTARTS is not in this version of postgen yet: leave it out",
-                  "flags");
-  }
-  if ((flags & ~POSTGEN_START_STREAM) != 0) {
+  if ((flags & ~(POSTGEN_START_STREAM | POSTGEN_START_RESTARTS)) != 0) {
     return Refuse("flags has bits that this version of postgen does not know", "flags");
   }
   return {};
@@ -139,8 +135,9 @@ Outcome Start(Engine& engine, const postgen_generator* generator, postgen_str re
   Result<PostRequest> request = ReadRequest(request_json);
   if (!request.ok()) return Failure(request.error());
   const bool stream = (flags & POSTGEN_START_STREAM) != 0;
-  std::shared_ptr<Call> call =
-      engine.generator().Start(*std::move(request), engine.events().NewObserver(stream), stream);
+  const bool restarts = (flags & POSTGEN_START_RESTARTS) != 0;
+  std::shared_ptr<Call> call = engine.generator().Start(
+      *std::move(request), engine.events().NewObserver(stream), stream, restarts);
   *out = AddHandle(std::make_shared<CallObject>(CallObject{std::move(call), generator}));
   return {};
 }

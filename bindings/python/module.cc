@@ -119,11 +119,13 @@ class PythonGenerator {
     }
   }
 
-  PythonCall Start(const std::string& request_json, PythonEventQueue* queue, bool all_events) {
+  PythonCall Start(const std::string& request_json, PythonEventQueue* queue, bool all_events,
+                   bool restarts) {
     PostRequest request = ValueOrThrow(ParseRequest(request_json));
     std::shared_ptr<Observer> observer = queue ? queue->NewObserver(all_events) : nullptr;
     return PythonCall(WithoutGil([&] {
-      return generator_->Start(std::move(request), std::move(observer), /*stream=*/all_events);
+      return generator_->Start(std::move(request), std::move(observer), /*stream=*/all_events,
+                               restarts);
     }));
   }
 
@@ -219,7 +221,7 @@ void BindGenerator(py::module_& module) {
            py::arg("options_json"), py::arg("parts") = nullptr, py::arg("own_llm") = false,
            py::arg("own_cache") = false, py::arg("own_store") = false)
       .def("start", &PythonGenerator::Start, py::arg("request_json"), py::arg("queue") = nullptr,
-           py::arg("all_events") = false)
+           py::arg("all_events") = false, py::arg("restarts") = false)
       .def("close", &PythonGenerator::Close, py::arg("drain_ms"))
       .def("metrics", &PythonGenerator::Metrics)
       .def("diagnose", &PythonGenerator::Diagnose, py::arg("timeout_ms"))

@@ -97,10 +97,11 @@ class POSTGEN_EXPORT PostGenerator {
 
   // Starts one post; never null. A request that is refused ends at once, through the same call and
   // events. `observer` may be null; it is kept until its last event. `stream` asks for deltas.
-  // Thread-safe.
+  // `restarts` allows a version whose text broke off to be written anew: its deltas so far are then
+  // taken back by a version_reset; without it such a version has failed. Thread-safe.
   virtual std::shared_ptr<Call> Start(PostRequest request,
                                       std::shared_ptr<Observer> observer = nullptr,
-                                      bool stream = false) = 0;
+                                      bool stream = false, bool restarts = false) = 0;
 
   // Takes no new posts (Code::kClosed), lets running ones finish for `drain`, then cancels the
   // rest. Returns when all have ended. Idempotent, thread-safe; not on the reactor thread

@@ -2,6 +2,7 @@
 //
 //   version_started  a version's call was sent             version_number
 //   delta            text of a version arrived             version_number, part, text
+//   version_reset    discard the version's deltas       version_number; with `restarts` only
 //   version_done     a version ended; its final text wins  version_number, version
 //   post             the post ended; always last           result (good or bad)
 //   error            the post was refused or failed        result; in place of `post`
@@ -22,7 +23,7 @@ struct Event {
     kVersionStarted = 1,
     kDelta = 2,
     kVersionDone = 3,
-    kVersionReset = 4,  // reserved: discard the version's deltas
+    kVersionReset = 4,
     kPost = 5,
     kError = 6,
   };

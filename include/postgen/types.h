@@ -251,8 +251,9 @@ struct PostResult {
   std::string provider;  // host of the endpoint, "template" or "custom"
   int chosen = 0;        // version_number; 0: none
   std::vector<VersionResult> versions;
+  int draft_attempts = 0;  // of the separate main call, whose usage and cost are in these:
   Usage usage;
-  std::optional<double> cost_usd;
+  std::optional<double> cost_usd;  // of all calls; absent where that of one is not known
   Timings timings;
   Stored stored = Stored::kNotRequested;
   bool from_cache = false;

@@ -128,8 +128,8 @@ class GeneratorImpl final : public PostGenerator {
   ~GeneratorImpl() override;
 
   Result<PostResult> Generate(PostRequest request) override;
-  std::shared_ptr<Call> Start(PostRequest request, std::shared_ptr<Observer> observer,
-                              bool stream) override;
+  std::shared_ptr<Call> Start(PostRequest request, std::shared_ptr<Observer> observer, bool stream,
+                              bool restarts) override;
   Status Close(milliseconds drain) override;
   std::string MetricsJson() const override;
   std::vector<Diagnosis> Diagnose(milliseconds timeout) override;
@@ -160,7 +160,8 @@ class GeneratorImpl final : public PostGenerator {
 
     Mutex mutex;
     CondVar changed;
-    std::size_t pending ABSL_GUARDED_BY(mutex) = 0;
+    std::size_t places ABSL_GUARDED_BY(mutex) = 0;   // taken, of max_pending_posts
+    std::size_t pending ABSL_GUARDED_BY(mutex) = 0;  // posts whose last event is to come, or coming
     bool closed ABSL_GUARDED_BY(mutex) = false;
   };
 
@@ -269,7 +270,7 @@ GeneratorImpl::~GeneratorImpl() {
 Result<PostResult> GeneratorImpl::Generate(PostRequest request) {
   if (!forked() && engine_->reactor->InThread()) return ReentrantError();
   const std::shared_ptr<const PostResult> result =
-      Start(std::move(request), nullptr, /*stream=*/false)->Wait();
+      Start(std::move(request), nullptr, /*stream=*/false, /*restarts=*/false)->Wait();
   if (!result->ok()) return *result->error;
   return *result;
 }
@@ -286,12 +287,13 @@ Status GeneratorImpl::Admit(const PostRequest& request) {
   const auto limit = static_cast<std::size_t>(engine_->parts->options.max_pending_posts);
   const MutexLock lock(&engine_->mutex);
   if (engine_->closed) return Error(Code::kClosed, "the generator is closed");
-  if (engine_->pending >= limit) {
+  if (engine_->places >= limit) {
     return Error(Code::kBusy,
                  "max_pending_posts (" + std::to_string(limit) +
                      ") posts are pending; try again when some have ended",
                  "max_pending_posts");
   }
+  ++engine_->places;
   ++engine_->pending;
   return {};
 }
@@ -314,7 +316,7 @@ std::shared_ptr<Call> GeneratorImpl::Refuse(const PostRequest& request,
 }
 
 std::shared_ptr<Call> GeneratorImpl::Start(PostRequest request, std::shared_ptr<Observer> observer,
-                                           bool stream) {
+                                           bool stream, bool restarts) {
   if (forked()) return Refuse(request, observer, ForkedError());
   if (Status admitted = Admit(request); !admitted.ok()) {
     return Refuse(request, observer, admitted.error());
@@ -335,6 +337,11 @@ std::shared_ptr<Call> GeneratorImpl::Start(PostRequest request, std::shared_ptr<
   spec.call_id = call->id();
   spec.observer = std::move(observer);
   spec.stream = stream;
+  spec.restarts = restarts;
+  spec.on_ending = [engine] {
+    const MutexLock lock(&engine->mutex);
+    --engine->places;
+  };
   spec.started_at = engine->reactor->Now();
   engine->reactor->Post([engine, call, spec = std::move(spec)]() mutable {
     const std::uint64_t id = spec.call_id;

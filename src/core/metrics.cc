@@ -55,6 +55,7 @@ void Metrics::PostEnded(const PostResult& result) {
   }
   if (result.stored == Stored::kStored) ++counters_.posts_stored;
   if (result.stored == Stored::kSpooled) ++counters_.posts_spooled;
+  counters_.attempts += result.draft_attempts;
   for (const VersionResult& version : result.versions) {
     if (version.ok()) {
       ++counters_.versions_ok;

@@ -65,11 +65,13 @@ PostJob::PostJob(std::shared_ptr<const PostParts> parts, Spec spec, DoneCallback
       call_id_(spec.call_id),
       observer_(std::move(spec.observer)),
       stream_(spec.stream && observer_ != nullptr),
+      restarts_(spec.restarts),
       started_at_(spec.started_at),
       deadline_(started_at_ + DeadlineOf(request_, parts_->options)),
       generation_deadline_(deadline_ - StoreReserve(DeadlineOf(request_, parts_->options))),
       seed_(request_.seed.has_value() ? static_cast<std::uint64_t>(*request_.seed)
                                       : (*parts_->rng)()),
+      on_ending_(std::move(spec.on_ending)),
       done_(std::move(done)),
       result_(std::make_shared<PostResult>()),
       parsed_at_(started_at_) {
@@ -334,6 +336,7 @@ void PostJob::StartDraft() {
 }
 
 void PostJob::OnDraft(const LlmReply& reply) {
+  result_->draft_attempts = reply.attempts;
   if (!reply.ok()) {
     // The versions would be refused for the same reason.
     const Code code = reply.error->code;
@@ -341,11 +344,7 @@ void PostJob::OnDraft(const LlmReply& reply) {
     result_->warnings.push_back("the draft failed (" + std::string(CodeName(reply.error->code)) +
                                 "); the versions were written without it");
   }
-  if (reply.usage_kind != UsageKind::kUnknown) {
-    const std::optional<ModelPrice> price = RulesFor(reply).price;
-    AddUsage(reply.usage,
-             price.has_value() ? std::optional<double>(Cost(*price, reply.usage)) : std::nullopt);
-  }
+  AddUsage(reply.usage, CostOf(reply, RulesFor(reply)));
   StartVersions(reply.ok() ? ParseReply(reply.text).content : "");
 }
 
@@ -370,8 +369,7 @@ void PostJob::StartVersion(std::size_t index) {
   const int version_number = task.request.version_number;
   if (stream_) {
     task.request.flow = std::make_shared<Flow>();
-    task.deltas = std::make_unique<ReplyStream>(
-        [this, index](Event::Part part, std::string_view text) { EmitDelta(index, part, text); });
+    ListenForText(index);
   }
   Event started;
   started.type = Event::Type::kVersionStarted;
@@ -422,12 +420,31 @@ void PostJob::CallModel(std::size_t index) {
       self->Continue([self, index, owned = std::string(text)] { self->PushText(index, owned); });
     };
   }
+  if (stream_ && restarts_) {
+    sink.on_reset = [self, index] { self->Continue([self, index] { self->TakeBackText(index); }); };
+  }
   sink.on_done = [self, index](LlmReply reply) {
     self->Continue([self, index, reply = std::move(reply)]() mutable {
       self->OnReply(index, std::move(reply));
     });
   };
   parts_->llm->Complete(task.request, cancel_.get_token(), std::move(sink));
+}
+
+void PostJob::ListenForText(std::size_t index) {
+  tasks_[index].any_text = false;
+  tasks_[index].deltas = std::make_unique<ReplyStream>(
+      [this, index](Event::Part part, std::string_view text) { EmitDelta(index, part, text); });
+}
+
+// The version is written anew.
+void PostJob::TakeBackText(std::size_t index) {
+  if (ended_ || tasks_[index].ended || !tasks_[index].any_text) return;
+  ListenForText(index);
+  Event reset;
+  reset.type = Event::Type::kVersionReset;
+  reset.version_number = tasks_[index].request.version_number;
+  Emit(reset);
 }
 
 void PostJob::PushText(std::size_t index, std::string_view text) {
@@ -702,6 +719,7 @@ void PostJob::Finish() {
   result_->timings = MeasureStages();
   parts_->metrics->PostEnded(*result_);
 
+  if (on_ending_) std::exchange(on_ending_, nullptr)();
   Event last;
   last.type = result_->ok() ? Event::Type::kPost : Event::Type::kError;
   last.result = result_;
@@ -771,7 +789,10 @@ void PostJob::AddUsage(const Usage& usage, std::optional<double> cost_usd) {
   result_->usage.prompt_tokens += usage.prompt_tokens;
   result_->usage.completion_tokens += usage.completion_tokens;
   result_->usage.cached_tokens += usage.cached_tokens;
-  if (cost_usd.has_value()) result_->cost_usd = result_->cost_usd.value_or(0) + *cost_usd;
+  // A sum that leaves something out would look like the whole.
+  cost_known_ = cost_known_ && cost_usd.has_value();
+  result_->cost_usd =
+      cost_known_ ? std::optional(result_->cost_usd.value_or(0) + *cost_usd) : std::nullopt;
 }
 
 }  // namespace postgen

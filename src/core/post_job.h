@@ -62,7 +62,11 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
     std::uint64_t call_id = 0;
     std::shared_ptr<Observer> observer;  // may be null
     bool stream = false;                 // deltas wanted
+    bool restarts = false;               // deltas may be taken back
     TimePoint started_at;                // when the caller handed the request over
+    // Called once, before the last event: the post takes no place any more, so that its caller may
+    // start the next one from within that event. May be empty.
+    std::function<void()> on_ending;
   };
 
   // `done` is called once, after the last event.
@@ -132,7 +136,9 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   Timings MeasureStages() const;
 
   LlmRequest MakeRequest(VersionPlan plan, bool stream) const;
+  void ListenForText(std::size_t index);
   void PushText(std::size_t index, std::string_view text);
+  void TakeBackText(std::size_t index);
   void Emit(Event event);
   void EmitDelta(std::size_t index, Event::Part part, std::string_view text);
   // For a reply of another model than the one asked for.
@@ -146,11 +152,13 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   const std::uint64_t call_id_;
   const std::shared_ptr<Observer> observer_;
   const bool stream_;
+  const bool restarts_;  // only deltas can be taken back
   const TimePoint started_at_;
   const TimePoint deadline_;             // the whole reply is due
   const TimePoint generation_deadline_;  // earlier, so that the row can still be written
   const std::uint64_t seed_;             // of the choice
 
+  std::function<void()> on_ending_;
   DoneCallback done_;
   bool ended_ = false;
   bool in_burst_ = false;  // OnBurstEnd is due
@@ -170,6 +178,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   double temperature_ = 0;
   std::vector<VersionTask> tasks_;
   std::size_t open_versions_ = 0;
+  bool cost_known_ = true;  // of all that was called so far
   std::shared_ptr<PostResult> result_;
 
   // When each stage ended; absent while it has not.

@@ -11,11 +11,30 @@
 namespace postgen {
 namespace {
 
+constexpr int kFirstBadStatus = 300;
+
+// Nothing was written that could be billed: the provider refused the one call, or never had it.
+bool IsFree(const LlmReply& reply) {
+  if (reply.ok() || reply.usage_kind != UsageKind::kUnknown || reply.attempts > 1) return false;
+  switch (reply.error->code) {
+    case Code::kConnect:
+    case Code::kDns:
+    case Code::kTls:
+    case Code::kTimeoutConnect: return true;
+    default: break;
+  }
+  return reply.attempts == 0 || reply.error->details.http_status.value_or(0) >= kFirstBadStatus;
+}
+
+}  // namespace
+
 std::optional<double> CostOf(const LlmReply& reply, const VersionRules& rules) {
-  if (reply.source != Source::kLlm) return 0.0;
+  if (reply.source != Source::kLlm || IsFree(reply)) return 0.0;
   if (reply.usage_kind == UsageKind::kUnknown || !rules.price.has_value()) return std::nullopt;
   return Cost(*rules.price, reply.usage);
 }
+
+namespace {
 
 Error CutError() {
   return {Code::kTruncated,

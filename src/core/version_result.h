@@ -23,6 +23,10 @@ struct VersionRules {
   std::optional<ModelPrice> price;  // of `model`
 };
 
+// Of one call, hedges and a stream that was cut short included; absent where the usage or the price
+// is not known.
+std::optional<double> CostOf(const LlmReply& reply, const VersionRules& rules);
+
 // What `reply` makes of `planned`, of which number, angle and type are kept. Replies that are cut
 // by the token limit or lack a body are failed versions, with what was received kept in `content`.
 VersionResult MakeVersion(const VersionResult& planned, LlmReply reply, const VersionRules& rules);

@@ -318,12 +318,13 @@ static void TestEvents(void) {
   postgen_generator* generator = NewGenerator(kTemplate, NULL);
   postgen_call* call = NULL;
   postgen_error* error = NULL;
-  CHECK_CODE(postgen_start(generator, kRequest, POSTGEN_START_RESTARTS, &call, &error),
-             POSTGEN_INVALID_REQUEST);
-  CHECK(Contains(postgen_error_json(error), "RESTARTS"));
+  CHECK_CODE(postgen_start(generator, kRequest, 4U, &call, &error), POSTGEN_INVALID_REQUEST);
+  CHECK(Contains(postgen_error_json(error), "flags"));
   postgen_error_destroy(&error);
 
-  CHECK_CODE(postgen_start(generator, kRequest, POSTGEN_START_STREAM, &call, &error), POSTGEN_OK);
+  CHECK_CODE(postgen_start(generator, kRequest, POSTGEN_START_STREAM | POSTGEN_START_RESTARTS,
+                           &call, &error),
+             POSTGEN_OK);
   struct pollfd readable = {postgen_generator_event_fd(generator), POLLIN, 0};
   int started = 0;
   int done = 0;

@@ -45,9 +45,10 @@ class Engine:
         request_json: bytes,
         queue: _core.EventQueue | None = None,
         all_events: bool = False,
+        restarts: bool = False,
     ) -> _core.Call:
         try:
-            return self.native.start(request_json, queue, all_events)
+            return self.native.start(request_json, queue, all_events, restarts)
         except _core.Failure as failure:
             raise error_of(failure) from None
 

@@ -92,11 +92,14 @@ class PostGenerator:
             call.cancel()  # without effect on a post that has ended
         return post.raise_for_error()
 
-    def stream(self, request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    def stream(
+        self, request: Mapping[str, Any], *, restarts: bool = False
+    ) -> Iterator[dict[str, Any]]:
         """The events of one post as they come. The last is `post`, or `error` for a failed one;
-        both carry the reply as `result`. Leaving the loop early cancels the post."""
+        both carry the reply as `result`. Leaving the loop early cancels the post. With `restarts`
+        a version whose text broke off is written anew: `version_reset` takes its deltas back."""
         queue = _core.EventQueue()
-        call = self._use().start(encode_request(request), queue, all_events=True)
+        call = self._use().start(encode_request(request), queue, all_events=True, restarts=restarts)
         try:
             while True:
                 for _, last, event in queue.next(-1, _EVENTS_PER_PULL):
@@ -106,7 +109,9 @@ class PostGenerator:
         finally:
             call.cancel()
 
-    async def astream(self, request: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    async def astream(
+        self, request: Mapping[str, Any], *, restarts: bool = False
+    ) -> AsyncIterator[dict[str, Any]]:
         """As stream(), awaited."""
         engine = self._use()
         bridge = engine.bridge()
@@ -119,7 +124,9 @@ class PostGenerator:
             if not arrived.done():
                 arrived.set_result(None)
 
-        call = engine.start(encode_request(request), bridge.queue, all_events=True)
+        call = engine.start(
+            encode_request(request), bridge.queue, all_events=True, restarts=restarts
+        )
         bridge.listen(call, listener)
         try:
             while True:

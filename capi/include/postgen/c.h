@@ -130,7 +130,7 @@ enum {
   POSTGEN_EVENT_VERSION_STARTED = 1, /* a version's call was sent */
   POSTGEN_EVENT_DELTA = 2,           /* `text` of a version arrived, without labels and fences */
   POSTGEN_EVENT_VERSION_DONE = 3,    /* a version ended; the text in `json` wins over the deltas */
-  POSTGEN_EVENT_VERSION_RESET = 4,   /* reserved: discard the deltas of this version */
+  POSTGEN_EVENT_VERSION_RESET = 4,   /* with POSTGEN_START_RESTARTS: discard its deltas */
   POSTGEN_EVENT_POST = 5,            /* the post ended well; the last event of its call */
   POSTGEN_EVENT_ERROR = 6            /* the post failed; the last event of its call */
 };
@@ -181,7 +181,7 @@ POSTGEN_C_API postgen_code postgen_generate(postgen_generator* generator, postge
                                             postgen_result** out, postgen_error** err);
 
 #define POSTGEN_START_STREAM 1U   /* all events, deltas too; without it, the last one alone */
-#define POSTGEN_START_RESTARTS 2U /* reserved: refused by this version */
+#define POSTGEN_START_RESTARTS 2U /* with STREAM: text that broke off may be taken back (RESET) */
 
 /* Starts one post and returns at once; the rest comes as events. A document that cannot be read is
  * INVALID_REQUEST here; what is found later (BUSY, CLOSED, ...) comes as the call's ERROR event. An

@@ -161,12 +161,17 @@ struct World {
     request.kol_serial = 208;
   }
 
-  std::shared_ptr<PostJob> Start(bool stream = false) {
+  std::shared_ptr<PostJob> Start(bool stream = false, bool restarts = false) {
     PostJob::Spec spec;
     spec.request = request;
     spec.call_id = 7;
     spec.observer = recorder;
     spec.stream = stream;
+    spec.restarts = restarts;
+    spec.on_ending = [this] {
+      ++endings;
+      if (on_ending) on_ending();
+    };
     spec.started_at = executor->Now();
     job = std::make_shared<PostJob>(parts, std::move(spec),
                                     [this](std::shared_ptr<const PostResult> r) {
@@ -190,6 +195,8 @@ struct World {
   Rng rng{42};
   PostRequest request;
   int ends = 0;
+  int endings = 0;
+  std::function<void()> on_ending;
   std::shared_ptr<const PostResult> result;
   std::shared_ptr<PostJob> job;
 };
@@ -754,6 +761,64 @@ TEST_CASE("events: started, deltas, done for each version, the post last") {
   CHECK(world.recorder->Count(Event::Type::kVersionDone) == 5);
   CHECK(world.recorder->Count(Event::Type::kPost) == 1);
   CHECK(world.recorder->events.back().type == Event::Type::kPost);
+}
+
+TEST_CASE("restarts: deltas are taken back and written anew, only where the caller allows it") {
+  for (const bool restarts : {true, false}) {
+    CAPTURE(restarts);
+    World world;
+    world.request.versions = 1;
+    const auto job = world.Start(/*stream=*/true, restarts);
+    world.executor->RunReady();
+    const LlmSink& sink = world.client.calls.at(0).sink;
+    CHECK((sink.on_reset != nullptr) == restarts);
+    sink.on_text("標題：題\n內容：一");
+    if (restarts) {
+      sink.on_reset();
+      sink.on_reset();  // there is nothing left to take back
+      sink.on_text("標題：題\n內容：二");
+    }
+    LlmReply reply = Reply(restarts ? "二" : "一");
+    world.client.Answer(0, std::move(reply));
+    std::string content;
+    for (const RecordedEvent& event : world.recorder->events) {
+      if (event.type == Event::Type::kVersionReset) content.clear();
+      if (event.part == Event::Part::kContent) content += event.text;
+    }
+    CHECK(world.recorder->Count(Event::Type::kVersionReset) == (restarts ? 1 : 0));
+    CHECK(content == world.result->content);
+  }
+}
+
+TEST_CASE("a cost that leaves one call out is no cost") {
+  World world;
+  world.Start();
+  world.client.Answer(0, FailedReply(Code::kConnect));  // never had a chance to cost anything
+  for (std::size_t i = 1; i < 4; ++i) world.client.Answer(i, Reply("一。"));
+  LlmReply last = Reply("二。");
+  SUBCASE("all known") {
+    world.client.Answer(4, last);
+    CHECK(world.result->cost_usd.has_value());
+  }
+  SUBCASE("one unknown") {
+    last.usage_kind = UsageKind::kUnknown;
+    world.client.Answer(4, last);
+    CHECK_FALSE(world.result->cost_usd.has_value());
+  }
+  SUBCASE("one that may have been billed") {
+    world.client.Answer(4, FailedReply(Code::kTimeoutIdle));
+    CHECK_FALSE(world.result->cost_usd.has_value());
+  }
+  REQUIRE(world.result->ok());
+}
+
+TEST_CASE("the post gives its place back before its last event") {
+  World world;
+  world.on_ending = [&world] { CHECK(world.recorder->Count(Event::Type::kPost) == 0); };
+  world.Start();
+  world.client.AnswerAll();
+  CHECK(world.endings == 1);
+  CHECK(world.recorder->Count(Event::Type::kPost) == 1);
 }
 
 TEST_CASE("the same seed chooses the same version") {
