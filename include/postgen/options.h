@@ -67,7 +67,8 @@ struct LlmOptions {
   std::optional<std::int64_t> max_tokens;  // absent: derived from max_words
   bool use_kol_max_tokens = false;         // the profile's max_tokens wins
   TokenParam token_param = TokenParam::kAuto;
-  // auto: where the caller takes text as it comes, and where early_stop or hedge may shorten a post.
+  // auto: where the caller takes text as it comes, and where early_stop or hedge may shorten a
+  // post.
   StreamMode stream = StreamMode::kAuto;
   // A second call for a text whose first token is late, at most 3 % extra; see
   // docs/architecture.md.

@@ -5,14 +5,15 @@
 
 20 posts are in flight at each SIGKILL, which comes at a random moment or at a named failpoint (a
 worker built with POSTGEN_FAILPOINTS). In part of the rounds PostgreSQL is cut off. In the end the
-spool is drained, and every text that a caller had heard of must be in the store exactly once, no row
-without text, none twice. Ends with status 1 otherwise.
+spool is drained, and every text that a caller had heard of must be in the store exactly once, no
+row without text, none twice. Ends with status 1 otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
 import collections
+import contextlib
 import json
 import os
 import random
@@ -27,7 +28,14 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-FAILPOINTS = ["spool.before_write", "spool.after_write", "spool.adopted", "spool.moved", "post.stored", "post.spooled"]
+FAILPOINTS = [
+    "spool.before_write",
+    "spool.after_write",
+    "spool.adopted",
+    "spool.moved",
+    "post.stored",
+    "post.spooled",
+]
 
 
 class Proxy:
@@ -45,10 +53,8 @@ class Proxy:
         self.down = True
         for pair in self.pairs:
             for end in pair:
-                try:
+                with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
         self.pairs.clear()
 
     def restore(self) -> None:
@@ -73,10 +79,8 @@ class Proxy:
         except OSError:
             pass
         for end in (source, sink):
-            try:
+            with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
 
 
 def query(url: str, sql: str) -> list[list[str]]:
@@ -88,16 +92,19 @@ def query(url: str, sql: str) -> list[list[str]]:
 
 def create_tables(url: str) -> None:
     columns = (
-        "post_id varchar PRIMARY KEY, created_at timestamp, updated_at timestamp, session_id bigint, kol_serial int,"
-        " kol_nickname varchar, kol_persona varchar, stock_code varchar, stock_name varchar, title varchar,"
-        " content text, content_md text, status varchar, commodity_tags text, generation_params text,"
+        "post_id varchar PRIMARY KEY, created_at timestamp, updated_at timestamp,"
+        " session_id bigint, kol_serial int, kol_nickname varchar, kol_persona varchar,"
+        " stock_code varchar, stock_name varchar, title varchar, content text, content_md text,"
+        " status varchar, commodity_tags text, generation_params text,"
         " alternative_versions text, trigger_type varchar"
     )
     query(url, f"CREATE TABLE post_records ({columns})")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--worker", required=True, type=Path)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 31))
@@ -155,7 +162,9 @@ def main() -> int:
             timer.cancel()
         proxy.restore()
         if status != -signal.SIGKILL:
-            print(f"the worker ended by itself with status {status} in round {kill}", file=sys.stderr)
+            print(
+                f"the worker ended by itself with status {status} in round {kill}", file=sys.stderr
+            )
             return 1
         counts["kills at " + (failpoint if failpoint else "a random moment")] += 1
         counts["kills with PostgreSQL cut off in between"] += outage
@@ -163,7 +172,9 @@ def main() -> int:
     environment = {key: value for key, value in os.environ.items() if key != "POSTGEN_FAILPOINT"}
     drained = subprocess.run([options.worker, through, spool, "1", "drain"],
                              env=environment, check=False)  # fmt: skip
-    rows = query(direct, "SELECT post_id, content, coalesce(alternative_versions, '[]') FROM post_records")
+    rows = query(
+        direct, "SELECT post_id, content, coalesce(alternative_versions, '[]') FROM post_records"
+    )
     texts: collections.Counter[str] = collections.Counter()
     for _, content, alternatives in rows:
         texts[content] += 1
@@ -195,7 +206,11 @@ def main() -> int:
     for text in [*lost_texts, *twice][:5]:
         print(f"see: {text!r}")
     shutil.rmtree(spool, ignore_errors=True)
-    good = not (lost or lost_texts or twice or empty or left) and drained.returncode == 0 and bool(posts)
+    good = (
+        not (lost or lost_texts or twice or empty or left)
+        and drained.returncode == 0
+        and bool(posts)
+    )
     print("all is well" if good else "NOT WELL")
     return 0 if good else 1
 

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "postgen/postgen.h"
+#include "runtime/failpoint.h"
 
 namespace postgen {
 namespace {
@@ -137,4 +139,7 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace postgen
 
-int main(int argc, char** argv) { return postgen::Main(argc, argv); }
+int main(int argc, char** argv) {
+  if (const char* point = std::getenv("POSTGEN_FAILPOINT")) postgen::ArmFailpoint(point);
+  return postgen::Main(argc, argv);
+}

@@ -36,9 +36,9 @@ TEST_CASE("a fresh database is refused before anything is paid for, and migrated
   CHECK(profile.error().code == Code::kStore);
   CHECK(Contains(profile.error().message, "there is no table kol_profiles"));
 
-  CHECK(*MigrateAndWait(stores.posts()) ==
-        Strings{"created table post_records", "created table kol_profiles",
-                "created table postgen_requests"});
+  CHECK(*MigrateAndWait(stores.posts()) == Strings{"created table post_records",
+                                                   "created table kol_profiles",
+                                                   "created table postgen_requests"});
   CHECK(MigrateAndWait(stores.posts())->empty());
   CHECK(CheckAndWait(stores.posts()).ok());
   CHECK(PutAndWait(stores.posts(), TestRow("one")).ok());

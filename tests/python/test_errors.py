@@ -124,7 +124,7 @@ def test_too_many_posts(
         ({"llm": {"max_in_fligth": 3}}, "llm.max_in_flight"),
         ({"stor": {}}, "store"),
         ({"llm": {"temperature": 3}}, "llm.temperature"),
-        ({"cache": {"url": "redis://localhost"}}, "cache.url"),
+        ({"cache": {"url": "rediss://localhost"}}, "cache.url"),
         ({"llm": {"endpoints": [{"api_key": "k"}]}}, "llm.endpoints[0].base_url"),
         ({"llm": {"rpm": 0.5}}, "llm.rpm"),
     ],

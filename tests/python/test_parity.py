@@ -72,6 +72,7 @@ def test_flags_set_what_they_name() -> None:
         "llm.endpoints": "[]",
         "llm.max_attempts": "2",
         "llm.max_reply_bytes": "4096",
+        "store.spool_max_bytes": "65536",
         "prompts.dir": "",
         "title": "",
         "content": "",

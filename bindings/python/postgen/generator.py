@@ -57,7 +57,7 @@ class PostGenerator:
 
     @classmethod
     def from_env(cls, *, parts: Parts | None = None, **options: Any) -> PostGenerator:
-        """With OPENAI_API_KEY, OPENAI_BASE_URL, DATABASE_URL and REDIS_URL; keyword arguments win."""
+        """With OPENAI_API_KEY, OPENAI_BASE_URL, DATABASE_URL, REDIS_URL; keyword arguments win."""
         return cls(parts=parts, **merged(options_from_env(), options))
 
     @classmethod
