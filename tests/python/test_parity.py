@@ -55,7 +55,7 @@ def test_every_field_has_a_type_that_flags_know() -> None:
     assert all(field.doc for field in fields)
 
 
-def test_flags_set_what_they_name() -> None:
+def test_flags_set_what_they_name(tmp_path: Path) -> None:
     """A value for every flag goes through the engine's own parsers."""
     samples = {"int": "100", "number": "1", "string": "x", "strings": "x", "json": "{}"}
     samples["object"] = "{}"
@@ -64,7 +64,8 @@ def test_flags_set_what_they_name() -> None:
         "llm.base_url": "https://host/v1",
         "llm.proxy": "http://host:1",
         "cache.url": "none:",
-        "store.url": "none:",
+        "store.url": f"sqlite:{tmp_path}/posts.db",  # idempotency_key wants one that lasts
+        "store.spool": "none:",
         "profiles.url": f"file:{ROOT}/examples/kols.json",  # require_kol wants one
         "kol_serial": "1",
         "versions": "2",
