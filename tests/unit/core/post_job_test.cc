@@ -160,6 +160,13 @@ struct World {
     request.stock_name = "台積電";
     request.kol_serial = 208;
   }
+  ~World() { End(); }
+
+  // A job keeps itself alive until it has ended.
+  void End() {
+    if (job != nullptr) job->Cancel(Error(Code::kCancelled, "the test is over"));
+    executor->RunReady();
+  }
 
   std::shared_ptr<PostJob> Start(bool stream = false, bool restarts = false) {
     PostJob::Spec spec;
@@ -286,6 +293,7 @@ struct SpoolWorld : World {
     spool = std::make_unique<Spool>(std::move(settings), &store, executor.get());
     parts->spool = spool.get();
   }
+  ~SpoolWorld() { End(); }
   // What a store that cannot be reached says.
   static Error Away() {
     Error error(Code::kStore, "no connection");
