@@ -33,6 +33,11 @@ void* Allocate(std::size_t size) {
 
 }  // namespace
 
+// Inlined, they look to GCC like memory that is made and freed in two ways.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 void* operator new(std::size_t size) { return Allocate(size); }
 void* operator new[](std::size_t size) { return Allocate(size); }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return TryAllocate(size); }
