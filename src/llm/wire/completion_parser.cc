@@ -1,6 +1,8 @@
 #include "llm/wire/completion_parser.h"
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -49,24 +51,40 @@ std::optional<dom::element> Member(dom::object object, std::string_view key) {
   return value;
 }
 
-std::optional<dom::object> ObjectMember(dom::object object, std::string_view key) {
-  const std::optional<dom::element> value = Member(object, key);
+std::optional<dom::object> Object(const std::optional<dom::element>& value) {
   dom::object found;
   if (!value || value->get(found) != simdjson::SUCCESS) return std::nullopt;
   return found;
 }
 
+// Several members, the first of each name, in one walk: Member() is one for each.
+template <std::size_t N>
+std::array<std::optional<dom::element>, N> Members(dom::object object,
+                                                   const std::array<std::string_view, N>& keys) {
+  std::array<std::optional<dom::element>, N> found;
+  for (const dom::key_value_pair field : object) {
+    for (std::size_t i = 0; i < N; ++i) {
+      if (field.key != keys[i]) continue;
+      if (!found[i] && !field.value.is_null()) found[i] = field.value;
+      break;
+    }
+  }
+  return found;
+}
+
 // Empty where there is no such string.
-std::string_view StringMember(dom::object object, std::string_view key) {
-  const std::optional<dom::element> value = Member(object, key);
+std::string_view Text(const std::optional<dom::element>& value) {
   std::string_view text;
   if (!value || value->get(text) != simdjson::SUCCESS) return {};
   return text;
 }
 
+std::string_view StringMember(dom::object object, std::string_view key) {
+  return Text(Member(object, key));
+}
+
 // False: it is there and is no string.
-bool ReadString(dom::object object, std::string_view key, std::string_view* text) {
-  const std::optional<dom::element> value = Member(object, key);
+bool ReadText(const std::optional<dom::element>& value, std::string_view* text) {
   return !value || value->get(*text) == simdjson::SUCCESS;
 }
 
@@ -82,14 +100,14 @@ std::optional<std::int64_t> CountMember(dom::object object, std::string_view key
   return count;
 }
 
-std::optional<Usage> ReadUsage(dom::object holder) {
-  const std::optional<dom::object> object = ObjectMember(holder, "usage");
+std::optional<Usage> ReadUsage(const std::optional<dom::element>& value) {
+  const std::optional<dom::object> object = Object(value);
   if (!object) return std::nullopt;
   const std::optional<std::int64_t> prompt = CountMember(*object, "prompt_tokens");
   const std::optional<std::int64_t> completion = CountMember(*object, "completion_tokens");
   if (!prompt || !completion) return std::nullopt;
   Usage usage{*prompt, *completion, 0};
-  if (const auto details = ObjectMember(*object, "prompt_tokens_details")) {
+  if (const auto details = Object(Member(*object, "prompt_tokens_details"))) {
     usage.cached_tokens = std::min(CountMember(*details, "cached_tokens").value_or(0), *prompt);
   }
   return usage;
@@ -111,10 +129,11 @@ ProviderError ReadProviderError(dom::object error) {
 }
 
 // {"error": {...}}, {"error": "text"} or, from some validators, the error itself.
-std::optional<ProviderError> FindProviderError(dom::object root) {
-  const std::optional<dom::element> error = Member(root, "error");
+std::optional<ProviderError> FindProviderError(dom::object root,
+                                               const std::optional<dom::element>& error,
+                                               const std::optional<dom::element>& type) {
   if (!error) {
-    if (StringMember(root, "object") == "error") return ReadProviderError(root);
+    if (Text(type) == "error") return ReadProviderError(root);
     return std::nullopt;
   }
   dom::object object;
@@ -133,44 +152,46 @@ bool RootObject(dom::element root, dom::object* object) {
 }
 
 // We ask for one choice: any other index, and the same one twice, is not an answer to us.
-bool IsOurChoice(dom::object choice) {
-  const std::optional<dom::element> index = Member(choice, "index");
+bool IsOurIndex(const std::optional<dom::element>& index) {
   std::int64_t number = -1;
   return !index || (index->get(number) == simdjson::SUCCESS && number == 0);
 }
 
-std::optional<Error> ReadMessage(dom::object choice, CompletionPart* part) {
-  std::optional<dom::object> message = ObjectMember(choice, "delta");
-  if (!message) message = ObjectMember(choice, "message");
-  if (!message) return std::nullopt;
-  if (!ReadString(*message, "content", &part->content)) {
-    return ProtocolError("its content is not text");
-  }
+std::optional<Error> ReadMessage(dom::object message, CompletionPart* part) {
+  const auto [content, refusal, reasoning, reasoning_content] =
+      Members<4>(message, {"content", "refusal", "reasoning", "reasoning_content"});
+  if (!ReadText(content, &part->content)) return ProtocolError("its content is not text");
   if (part->content.find('\0') != std::string_view::npos) {
     return Error(Code::kEncoding, "the provider's reply has a NUL character in its text");
   }
-  part->refusal = StringMember(*message, "refusal");
-  part->reasoning = !StringMember(*message, "reasoning_content").empty() ||
-                    !StringMember(*message, "reasoning").empty();
+  part->refusal = Text(refusal);
+  part->reasoning = !Text(reasoning).empty() || !Text(reasoning_content).empty();
   return std::nullopt;
 }
 
-std::optional<Error> ReadChoices(dom::object root, CompletionPart* part) {
-  const std::optional<dom::element> member = Member(root, "choices");
+std::optional<Error> ReadChoice(dom::object choice, CompletionPart* part) {
+  const auto [index, finish_reason, delta, message] =
+      Members<4>(choice, {"index", "finish_reason", "delta", "message"});
+  if (!IsOurIndex(index) || part->has_choice) {
+    return ProtocolError("it has a choice that was not asked for");
+  }
+  part->has_choice = true;
+  if (!ReadText(finish_reason, &part->finish_reason)) {
+    return ProtocolError("its finish reason is not text");
+  }
+  std::optional<dom::object> text = Object(delta);
+  if (!text) text = Object(message);
+  return text ? ReadMessage(*text, part) : std::nullopt;
+}
+
+std::optional<Error> ReadChoices(const std::optional<dom::element>& member, CompletionPart* part) {
   if (!member) return std::nullopt;
   dom::array choices;
   if (member->get(choices) != simdjson::SUCCESS) return ProtocolError("its choices are no array");
   for (const dom::element element : choices) {
     dom::object choice;
     if (element.get(choice) != simdjson::SUCCESS) return ProtocolError("a choice is no object");
-    if (!IsOurChoice(choice) || part->has_choice) {
-      return ProtocolError("it has a choice that was not asked for");
-    }
-    part->has_choice = true;
-    if (!ReadString(choice, "finish_reason", &part->finish_reason)) {
-      return ProtocolError("its finish reason is not text");
-    }
-    if (std::optional<Error> error = ReadMessage(choice, part)) return error;
+    if (std::optional<Error> error = ReadChoice(choice, part)) return error;
   }
   return std::nullopt;
 }
@@ -178,15 +199,17 @@ std::optional<Error> ReadChoices(dom::object root, CompletionPart* part) {
 Result<CompletionPart> ReadPart(dom::element root) {
   dom::object object;
   if (!RootObject(root, &object)) return ProtocolError("it is no object");
+  const auto [error, type, model, usage, groq, choices] =
+      Members<6>(object, {"error", "object", "model", "usage", "x_groq", "choices"});
   CompletionPart part;
-  part.error = FindProviderError(object);
-  part.model = StringMember(object, "model");
-  part.usage = ReadUsage(object);
+  part.error = FindProviderError(object, error, type);
+  part.model = Text(model);
+  part.usage = ReadUsage(usage);
   if (!part.usage) {
     // Groq's older form.
-    if (const auto extra = ObjectMember(object, "x_groq")) part.usage = ReadUsage(*extra);
+    if (const auto extra = Object(groq)) part.usage = ReadUsage(Member(*extra, "usage"));
   }
-  if (std::optional<Error> error = ReadChoices(object, &part)) return *std::move(error);
+  if (std::optional<Error> bad = ReadChoices(choices, &part)) return *std::move(bad);
   return part;
 }
 
@@ -230,7 +253,10 @@ ProviderError CompletionParser::ParseError(std::string_view body) {
   if (scratch_->Load(body, &root) != simdjson::SUCCESS || !RootObject(root, &object)) {
     return fallback;
   }
-  if (std::optional<ProviderError> error = FindProviderError(object)) return *std::move(error);
+  if (std::optional<ProviderError> error =
+          FindProviderError(object, Member(object, "error"), Member(object, "object"))) {
+    return *std::move(error);
+  }
   // An error without an envelope; what validators put where varies too much to read it.
   ProviderError flat = ReadProviderError(object);
   if (flat.message.empty()) flat.message = std::move(fallback.message);
