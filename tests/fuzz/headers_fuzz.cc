@@ -59,9 +59,8 @@ void CheckHead(std::string_view head) {
     head.remove_prefix(line.size());
     if (reply.Push(line) == ReplyHead::Line::kTooLarge) return;
     if (!reply.complete()) continue;
-    for (const auto& [name, value] : reply.head().headers) {
-      REQUIRE_THAT(name.find_first_of(":\n") == std::string::npos);
-      REQUIRE_THAT(value.find('\n') == std::string::npos);
+    for (const std::string_view name : {"", "a", "content-type", "retry-after"}) {
+      REQUIRE_THAT(reply.head().Find(name).find('\n') == std::string::npos);
     }
   }
 }

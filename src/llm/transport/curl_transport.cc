@@ -116,6 +116,7 @@ class EasySetter {
 
 // What is derived from the endpoint's URL.
 struct Origin {
+  Url url;               // parsed: libcurl need not do it for each call
   std::string host;      // for messages: "host" or "host:port"
   std::string root_url;  // "https://host:port/"
   bool tls = false;
@@ -124,6 +125,8 @@ struct Origin {
 Error BadUrl(const char* what) {
   return {Code::kInvalidConfig, std::string("llm.base_url ") + what, "llm.base_url"};
 }
+
+Error OutOfMemoryForUrl() { return {Code::kNomem, "out of memory while reading llm.base_url"}; }
 
 // The part, or empty if it is not there.
 std::string UrlPart(CURLU* url, CURLUPart part) {
@@ -135,12 +138,15 @@ std::string UrlPart(CURLU* url, CURLUPart part) {
 }
 
 Result<Origin> ParseOrigin(const std::string& text) {
-  const Url url(curl_url());
-  if (url == nullptr) return Error(Code::kNomem, "out of memory while reading llm.base_url");
-  if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), CURLU_DISALLOW_USER) != CURLUE_OK) {
+  Origin origin;
+  origin.url.reset(curl_url());
+  if (origin.url == nullptr) return OutOfMemoryForUrl();
+  if (curl_url_set(origin.url.get(), CURLUPART_URL, text.c_str(), CURLU_DISALLOW_USER) !=
+      CURLUE_OK) {
     return BadUrl("is no URL of the form https://host/path");
   }
-  Origin origin;
+  const Url url(curl_url_dup(origin.url.get()));
+  if (url == nullptr) return OutOfMemoryForUrl();
   const std::string scheme = UrlPart(url.get(), CURLUPART_SCHEME);
   if (scheme != "https" && scheme != "http") return BadUrl("must begin with https:// or http://");
   origin.tls = scheme == "https";
@@ -257,6 +263,7 @@ class CurlTransport final : public HttpTransport {
     Kind kind = Kind::kPost;
     bool started = false;  // libcurl has `easy`
     bool connected = false;
+    bool limits_connecting = false;  // we do, with `timer`; else libcurl does
     int local_port = 0;              // tells its connection from others that are open
     std::uint64_t connection = 0;    // from others ever
     bool shares_connection = false;  // there were others on it when this one came
@@ -270,10 +277,17 @@ class CurlTransport final : public HttpTransport {
     TimerId timer = 0;
   };
 
+  // Of a connection, whether in use or not.
+  struct Socket {
+    std::uint32_t events = 0;  // that it is watched for; 0: it is not
+    bool relaxed = false;
+    bool idle = false;  // libcurl does not wait for it
+  };
+
   // libcurl's callbacks.
   static int OnSocket(CURL* easy, curl_socket_t fd, int what, void* self, void* socket_data);
   static int OnTimer(CURLM* multi, long timeout_ms, void* self);
-  static curl_socket_t OnOpenSocket(void* self, curlsocktype purpose, curl_sockaddr* address);
+  static curl_socket_t OnOpenSocket(void* transfer, curlsocktype purpose, curl_sockaddr* address);
   static int OnCloseSocket(void* self, curl_socket_t fd);
   static int OnPrerequest(void* transfer, char*, char*, int, int);
   static std::size_t OnHeader(char* data, std::size_t, std::size_t size, void* transfer);
@@ -284,6 +298,10 @@ class CurlTransport final : public HttpTransport {
   Result<Easy> TakeEasy();
   CURLcode SetGetOptions(CURL* easy, Kind kind);
   TransferId Enqueue(std::unique_ptr<Transfer> transfer);
+  bool HasIdleConnection() const;
+  void LimitConnecting(Transfer* transfer);
+  void OnReady(curl_socket_t fd, std::uint32_t events);
+  void SetIdle(Socket* socket, bool idle);
   void StartWaiting();
   void Start(Transfer* transfer);
   Status TryStart(Transfer* transfer);
@@ -310,7 +328,9 @@ class CurlTransport final : public HttpTransport {
   TimerId curl_timer_ = 0;
   std::uint64_t reads_ = 0;  // calls of libcurl for a socket
   bool is_stream_ = false;   // the present one brought a piece of a stream
-  int open_sockets_ = 0;
+  absl::flat_hash_map<curl_socket_t, Socket> sockets_;
+  std::int64_t idle_sockets_ = 0;
+  std::int64_t connecting_ = 0;     // transfers that started and have no connection yet
   bool no_sockets_ = false;         // the system had none left when we last asked
   bool in_curl_ = false;            // handles must not be removed or added now
   bool multiplexed_ = false;        // the newest connection speaks HTTP/2
@@ -379,7 +399,6 @@ CURLcode CurlTransport::SetConnectionOptions(CURL* easy) {
   set(CURLOPT_NETRC, long{CURL_NETRC_IGNORED});
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_QUICK_EXIT, 1L);  // never wait for a resolver that hangs
-  set(CURLOPT_CONNECTTIMEOUT_MS, Milliseconds(endpoint_.connect_timeout));
   set(CURLOPT_BUFFERSIZE, origin_.tls && endpoint_.allow_http2 ? kHttp2ReadBytes : kReadBytes);
   set(CURLOPT_TCP_NODELAY, 1L);
   set(CURLOPT_TCP_KEEPALIVE, 1L);
@@ -388,7 +407,6 @@ CURLcode CurlTransport::SetConnectionOptions(CURL* easy) {
   set(CURLOPT_MAXAGE_CONN, kMaxIdleSeconds);
   set(CURLOPT_MAXLIFETIME_CONN, kMaxConnectionSeconds);
   set(CURLOPT_OPENSOCKETFUNCTION, &CurlTransport::OnOpenSocket);
-  set(CURLOPT_OPENSOCKETDATA, this);
   set(CURLOPT_CLOSESOCKETFUNCTION, &CurlTransport::OnCloseSocket);
   set(CURLOPT_CLOSESOCKETDATA, this);
 
@@ -434,7 +452,7 @@ Result<Easy> CurlTransport::NewEasy() {
   CURLcode result = SetConnectionOptions(easy.get());
   if (result == CURLE_OK) {
     EasySetter set(easy.get());
-    set(CURLOPT_URL, endpoint_.url.c_str());
+    set(CURLOPT_CURLU, origin_.url.get());
     set(CURLOPT_POST, 1L);
     set(CURLOPT_HTTPHEADER, headers_.get());
     set(CURLOPT_ACCEPT_ENCODING, static_cast<const char*>(nullptr));
@@ -464,6 +482,7 @@ Result<Easy> CurlTransport::TakeEasy() {
 CURLcode CurlTransport::SetGetOptions(CURL* easy, Kind kind) {
   EasySetter set(easy);
   const bool prewarm = kind == Kind::kPrewarm;
+  set(CURLOPT_CURLU, static_cast<CURLU*>(nullptr));
   set(CURLOPT_URL, prewarm ? origin_.root_url.c_str() : endpoint_.probe_url.c_str());
   set(CURLOPT_HTTPGET, 1L);
   set(CURLOPT_HTTPHEADER, kind == Kind::kGet ? headers_.get() : nullptr);
@@ -499,7 +518,7 @@ TransferId CurlTransport::Get(bool with_headers, HttpHandler* handler) {
 
 void CurlTransport::Prewarm(int connections) {
   const auto wanted = std::min<std::int64_t>(connections, endpoint_.max_connections);
-  for (std::int64_t n = open_sockets_; n < wanted; ++n) {
+  for (auto n = static_cast<std::int64_t>(sockets_.size()); n < wanted; ++n) {
     auto transfer = std::make_unique<Transfer>();
     transfer->state = State::kDraining;
     transfer->kind = Kind::kPrewarm;
@@ -583,7 +602,11 @@ Status CurlTransport::TryStart(Transfer* transfer) {
   transfer->easy = std::move(taken).value();
   CURL* easy = transfer->easy.get();
   EasySetter set(easy);
+  transfer->limits_connecting = HasIdleConnection();
+  const long connect_ms = transfer->limits_connecting ? 0 : Milliseconds(endpoint_.connect_timeout);
+  set(CURLOPT_CONNECTTIMEOUT_MS, connect_ms);
   set(CURLOPT_PRIVATE, transfer);
+  set(CURLOPT_OPENSOCKETDATA, transfer);
   set(CURLOPT_PREREQDATA, transfer);
   set(CURLOPT_HEADERDATA, transfer);
   set(CURLOPT_WRITEDATA, transfer);
@@ -596,7 +619,27 @@ Status CurlTransport::TryStart(Transfer* transfer) {
   }
   transfer->started = true;
   ++started_;
+  ++connecting_;
+  if (transfer->limits_connecting) LimitConnecting(transfer);
   return {};
+}
+
+// Will the next transfer find a connection?
+bool CurlTransport::HasIdleConnection() const {
+  if (multiplexed_) return !sockets_.empty();
+  return idle_sockets_ > connecting_;
+}
+
+// libcurl keeps a timer for each transfer that it is to limit, also when the connection stands, and
+// sorts them all with each read of any: half of its share of what a stream costs. Where a
+// connection is there already, the limit is ours therefore; libcurl's is needed where a host has
+// several addresses, of which each gets its part of the time.
+void CurlTransport::LimitConnecting(Transfer* transfer) {
+  transfer->timer = loop_->RunAt(loop_->Now() + endpoint_.connect_timeout, [this, transfer] {
+    transfer->timer = 0;
+    End(transfer, CURLE_OPERATION_TIMEDOUT);
+    StartWaiting();
+  });
 }
 
 // Lets libcurl do what it can do now.
@@ -607,7 +650,9 @@ void CurlTransport::Drive(curl_socket_t fd, int ready) {
   in_curl_ = true;
   curl_multi_socket_action(multi_.get(), fd, ready, &running);
   in_curl_ = false;
-  if (is_stream_ && fd != CURL_SOCKET_TIMEOUT) {
+  const auto socket = is_stream_ ? sockets_.find(fd) : sockets_.end();
+  if (socket != sockets_.end()) {
+    socket->second.relaxed = true;
     loop_->Relax(fd);
     AcknowledgeLate(fd);
   }
@@ -679,6 +724,7 @@ void CurlTransport::Remove(TransferId id) {
   loop_->CancelTimer(transfer.timer);
   if (!transfer.started) return;
   LeaveConnection(&transfer);
+  if (!transfer.connected) --connecting_;
   if (transfer.state == State::kCancelled && multiplexed_) {
     RemoveStream(transfer);
   } else {
@@ -740,21 +786,51 @@ int CurlTransport::OnSocket(CURL* easy, curl_socket_t fd, int what, void* self,
   std::uint32_t events = 0;
   if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) events |= EPOLLIN;
   if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) events |= EPOLLOUT;
+  // Others are libcurl's own, for its resolver, and close without our hearing of it.
+  const auto found = transport->sockets_.find(fd);
+  Socket* const socket = found == transport->sockets_.end() ? nullptr : &found->second;
+  if (socket != nullptr) transport->SetIdle(socket, events == 0);
   if (events == 0) {
+    // An idle one is watched on: nearly always the next transfer waits for the same.
+    if (socket != nullptr && !socket->relaxed) return 0;
+    if (socket != nullptr) {
+      socket->relaxed = false;
+      socket->events = 0;
+    }
     transport->loop_->Unwatch(fd);
     return 0;
   }
   Transfer* transfer = nullptr;
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
   if (transfer != nullptr) transfer->pieces = 0;  // watched anew, it is no longer relaxed
-  transport->loop_->Watch(fd, events, [transport, fd](std::uint32_t reported) {
-    int ready = 0;
-    if ((reported & EPOLLIN) != 0) ready |= CURL_CSELECT_IN;
-    if ((reported & EPOLLOUT) != 0) ready |= CURL_CSELECT_OUT;
-    if ((reported & (EPOLLERR | EPOLLHUP)) != 0) ready |= CURL_CSELECT_ERR;
-    transport->Drive(fd, ready);
-  });
+  if (socket != nullptr) {
+    if (socket->events == events && !socket->relaxed) return 0;
+    socket->events = events;
+    socket->relaxed = false;
+  }
+  transport->loop_->Watch(
+      fd, events, [transport, fd](std::uint32_t reported) { transport->OnReady(fd, reported); });
   return 0;
+}
+
+void CurlTransport::SetIdle(Socket* socket, bool idle) {
+  if (socket->idle != idle) idle_sockets_ += idle ? 1 : -1;
+  socket->idle = idle;
+}
+
+void CurlTransport::OnReady(curl_socket_t fd, std::uint32_t events) {
+  const auto socket = sockets_.find(fd);
+  if (socket != sockets_.end() && socket->second.idle) {
+    // The server has closed it, which libcurl finds out when it wants to use it.
+    socket->second.events = 0;
+    loop_->Unwatch(fd);
+    return;
+  }
+  int ready = 0;
+  if ((events & EPOLLIN) != 0) ready |= CURL_CSELECT_IN;
+  if ((events & EPOLLOUT) != 0) ready |= CURL_CSELECT_OUT;
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0) ready |= CURL_CSELECT_ERR;
+  Drive(fd, ready);
 }
 
 int CurlTransport::OnTimer(CURLM* /*multi*/, long timeout_ms, void* self) {
@@ -782,19 +858,28 @@ void CurlTransport::ArmCurlTimer() {
 }
 
 // libcurl's own socket() is not close-on-exec.
-curl_socket_t CurlTransport::OnOpenSocket(void* self, curlsocktype /*purpose*/,
+curl_socket_t CurlTransport::OnOpenSocket(void* user_data, curlsocktype /*purpose*/,
                                           curl_sockaddr* address) {
   const int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-  auto* transport = static_cast<CurlTransport*>(self);
+  auto* transfer = static_cast<Transfer*>(user_data);
+  CurlTransport* transport = transfer->owner;
   transport->no_sockets_ =
       fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS);
   if (fd < 0) return CURL_SOCKET_BAD;
-  ++transport->open_sockets_;
+  transport->sockets_.emplace(fd, Socket());
+  // The connection that was there has turned out to be closed.
+  if (transfer->limits_connecting && transfer->timer == 0) transport->LimitConnecting(transfer);
   return fd;
 }
 
 int CurlTransport::OnCloseSocket(void* self, curl_socket_t fd) {
-  --static_cast<CurlTransport*>(self)->open_sockets_;
+  auto* transport = static_cast<CurlTransport*>(self);
+  const auto socket = transport->sockets_.find(fd);
+  if (socket != transport->sockets_.end()) {
+    transport->SetIdle(&socket->second, false);
+    transport->sockets_.erase(socket);
+    transport->loop_->Unwatch(fd);
+  }
   return close(fd);
 }
 
@@ -803,7 +888,11 @@ int CurlTransport::OnPrerequest(void* user_data, char* /*remote_ip*/, char* /*lo
                                 int /*remote_port*/, int local_port) {
   auto* transfer = static_cast<Transfer*>(user_data);
   CurlTransport* transport = transfer->owner;
+  if (!transfer->connected) --transport->connecting_;
   transfer->connected = true;
+  if (transfer->limits_connecting) {
+    transport->loop_->CancelTimer(std::exchange(transfer->timer, 0));
+  }
   transport->EnterConnection(transfer, local_port);
   if (transport->origin_.tls) {
     transport->multiplexed_ = NegotiatedHttp2(transfer->easy.get());

@@ -12,7 +12,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "postgen/error.h"
@@ -35,13 +34,30 @@ struct HttpEndpoint {
   std::size_t max_reply_bytes = std::size_t{8} << 20U;
 };
 
-// The reply's head. Views are borrowed for the call. Interim (1xx) replies are not reported.
+// The headers of a reply, in one buffer.
+class HttpHeaders {
+ public:
+  void Add(std::string_view name, std::string_view value);
+  // The value of the last one of that (lower-case) name; empty: not there. Borrowed until Add().
+  std::string_view Find(std::string_view name) const;
+  std::size_t size() const { return fields_.size(); }
+
+ private:
+  struct Field {
+    std::size_t begin = 0;  // of the name, in lower case; the value follows it
+    std::size_t name_size = 0;
+    std::size_t value_size = 0;
+  };
+  std::string text_;
+  std::vector<Field> fields_;
+};
+
+// The reply's head. Interim (1xx) replies are not reported.
 struct HttpHead {
   int status = 0;
-  std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, in order
+  HttpHeaders headers;
 
-  // The last header of that (lower-case) name; empty: not there.
-  std::string_view Find(std::string_view name) const;
+  std::string_view Find(std::string_view name) const { return headers.Find(name); }
 };
 
 // Facts about a transfer that ended.

@@ -1,24 +1,16 @@
 #include "llm/transport/reply_head.h"
 
-#include <algorithm>
 #include <charconv>
-#include <string>
 
 namespace postgen {
 namespace {
 
-std::string_view Trim(std::string_view text) {
-  static constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kSpace);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
+bool IsSpace(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-std::string ToLower(std::string_view text) {
-  std::string lower(text);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return lower;
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && IsSpace(text.front())) text.remove_prefix(1);
+  while (!text.empty() && IsSpace(text.back())) text.remove_suffix(1);
+  return text;
 }
 
 // Of "HTTP/1.1 200 OK" or "HTTP/2 200"; 0 where there is none.
@@ -47,12 +39,12 @@ ReplyHead::Line ReplyHead::Push(std::string_view line) {
   }
   if (line.starts_with("HTTP/")) {
     head_.status = StatusOf(line);
-    head_.headers.clear();
+    head_.headers = {};
     return Line::kMore;
   }
   const std::size_t colon = line.find(':');
   if (colon != std::string_view::npos) {
-    head_.headers.emplace_back(ToLower(Trim(line.substr(0, colon))), Trim(line.substr(colon + 1)));
+    head_.headers.Add(Trim(line.substr(0, colon)), Trim(line.substr(colon + 1)));
   }
   return Line::kMore;
 }

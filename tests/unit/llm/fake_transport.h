@@ -53,10 +53,12 @@ class FakeTransport final : public HttpTransport {
   void Connect(std::size_t index) {
     if (HttpHandler* handler = Listener(index)) handler->OnConnected();
   }
-  void Head(std::size_t index, int status, Headers headers = {}) {
+  void Head(std::size_t index, int status, const Headers& headers = {}) {
     HttpHandler* handler = Listener(index);
     if (handler == nullptr || std::exchange(transfers_[index].has_head, true)) return;
-    handler->OnHead({status, std::move(headers)});
+    HttpHead head{.status = status, .headers = {}};
+    for (const auto& [name, value] : headers) head.headers.Add(name, value);
+    handler->OnHead(head);
   }
   void Body(std::size_t index, std::string_view bytes) {
     if (HttpHandler* handler = Listener(index)) handler->OnBody(bytes);

@@ -18,6 +18,56 @@ namespace {
 
 std::string HostOf(const RawServer& server) { return "127.0.0.1:" + std::to_string(server.port()); }
 
+// Takes connections until it is crowded; from then on the kernel drops who wants one.
+class CrowdedListener {
+ public:
+  CrowdedListener() {
+    address_.sin_family = AF_INET;
+    address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(bind(listener_, generic(), size_) == 0);
+    REQUIRE(listen(listener_, 0) == 0);
+    REQUIRE(getsockname(listener_, generic(), &size_) == 0);
+  }
+  ~CrowdedListener() {
+    close(filler_);
+    close(listener_);
+  }
+  CrowdedListener(const CrowdedListener&) = delete;
+  CrowdedListener& operator=(const CrowdedListener&) = delete;
+
+  std::string Url() const {
+    return "http://127.0.0.1:" + std::to_string(ntohs(address_.sin_port)) + "/";
+  }
+
+  // Takes a connection, for the caller to close.
+  int Take() {
+    const int peer = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+    REQUIRE(peer >= 0);
+    return peer;
+  }
+
+  // One connection fits into a backlog of 0.
+  void Crowd() { REQUIRE(connect(filler_, generic(), size_) == 0); }
+
+ private:
+  sockaddr* generic() { return reinterpret_cast<sockaddr*>(&address_); }
+
+  const int listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int filler_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address_{};
+  socklen_t size_ = sizeof address_;
+};
+
+void ReadRequest(int peer) {
+  std::string request;
+  while (request.find("\r\n\r\n{}") == std::string::npos) {
+    char bytes[512];
+    const ssize_t count = recv(peer, bytes, sizeof bytes, 0);
+    REQUIRE(count > 0);
+    request.append(bytes, static_cast<std::size_t>(count));
+  }
+}
+
 TEST_CASE("replies that are broken off or are no HTTP") {
   struct Case {
     std::string name;
@@ -153,28 +203,44 @@ TEST_CASE("an unknown host") {
 }
 
 TEST_CASE("a server that never takes the connection") {
-  // One connection fits into a backlog of 0; the kernel drops what comes after it.
-  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  REQUIRE(bind(listener, generic, size) == 0);
-  REQUIRE(listen(listener, 0) == 0);
-  REQUIRE(getsockname(listener, generic, &size) == 0);
-  const int filler = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  REQUIRE(connect(filler, generic, size) == 0);
-
-  HttpEndpoint endpoint =
-      Client::EndpointOf("http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/");
+  CrowdedListener listener;
+  listener.Crowd();
+  HttpEndpoint endpoint = Client::EndpointOf(listener.Url());
   endpoint.connect_timeout = std::chrono::milliseconds(50);
   Client client(std::move(endpoint));
   const auto reply = client.Fetch();
   CHECK(reply->code() == Code::kTimeoutConnect);
   CHECK(!reply->end.request_sent);
-  close(filler);
-  close(listener);
+}
+
+TEST_CASE("a kept connection closes, before the next request or upon it, and no other is taken") {
+  for (const bool takes_request : {false, true}) {
+    CAPTURE(takes_request);
+    CrowdedListener listener;
+    HttpEndpoint endpoint = Client::EndpointOf(listener.Url());
+    endpoint.connect_timeout = std::chrono::milliseconds(50);
+    Client client(std::move(endpoint));
+    Recorder first;
+    client.Post(&first);
+    const int peer = listener.Take();
+    ReadRequest(peer);
+    const std::string reply = Reply(200, "", "ok");
+    REQUIRE(send(peer, reply.data(), reply.size(), MSG_NOSIGNAL) > 0);
+    first.ended.Wait();
+    CHECK(first.code() == Code::kOk);
+
+    listener.Crowd();
+    Recorder second;
+    if (!takes_request) close(peer);
+    client.Post(&second);
+    if (takes_request) {
+      ReadRequest(peer);
+      close(peer);
+    }
+    second.ended.Wait();
+    CHECK(second.code() == Code::kTimeoutConnect);
+    CHECK(second.connected == (takes_request ? 1 : 0));
+  }
 }
 
 TEST_CASE("endpoints that cannot be called are refused when the transport is made") {
