@@ -16,6 +16,15 @@ if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
 
+# A call every few milliseconds finds its code out of the caches: what it costs is how much code it touches. At -O2
+# and optimised as a whole the library is less than half as large as at -O3.
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+  include(CheckIPOSupported)
+  check_ipo_supported(RESULT POSTGEN_IPO OUTPUT ignored LANGUAGES CXX)
+  set(CMAKE_INTERPROCEDURAL_OPTIMIZATION_RELEASE ${POSTGEN_IPO})
+endif()
+
 find_program(POSTGEN_CCACHE ccache)
 if(PROJECT_IS_TOP_LEVEL AND POSTGEN_CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${POSTGEN_CCACHE})
