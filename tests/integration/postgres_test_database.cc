@@ -12,12 +12,18 @@
 namespace postgen {
 namespace {
 
-std::string RunOn(const std::string& url, const std::string& sql) {
-  const std::unique_ptr<PGconn, void (*)(PGconn*)> connection(PQconnectdb(url.c_str()), PQfinish);
+using Connection = std::unique_ptr<PGconn, void (*)(PGconn*)>;
+
+Connection ConnectTo(const std::string& url) {
+  Connection connection(PQconnectdb(url.c_str()), PQfinish);
   PQsetNoticeReceiver(
       connection.get(), [](void* /*unused*/, const PGresult* /*notice*/) {}, nullptr);
   REQUIRE_MESSAGE(PQstatus(connection.get()) == CONNECTION_OK, PQerrorMessage(connection.get()));
-  const std::unique_ptr<PGresult, void (*)(PGresult*)> result(PQexec(connection.get(), sql.c_str()),
+  return connection;
+}
+
+std::string RunOn(PGconn* connection, const std::string& sql) {
+  const std::unique_ptr<PGresult, void (*)(PGresult*)> result(PQexec(connection, sql.c_str()),
                                                               PQclear);
   const ExecStatusType status = PQresultStatus(result.get());
   const bool succeeded = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
@@ -52,10 +58,18 @@ std::string TestServer::Url(const std::string& database) const {
 TestDatabase::TestDatabase() {
   static std::atomic<int> count = 0;
   name_ = "test_" + std::to_string(getpid()) + '_' + std::to_string(++count);
-  RunOn(server_.Url("postgres"), "CREATE DATABASE " + name_);
+  RunOn(ConnectTo(server_.Url("postgres")).get(), "CREATE DATABASE " + name_);
 }
 
-std::string TestDatabase::Query(const std::string& sql) const { return RunOn(Url(), sql); }
+std::string TestDatabase::Query(const std::string& sql) const {
+  return RunOn(ConnectTo(Url()).get(), sql);
+}
+
+void TestDatabase::WaitFor(const std::string& condition) const {
+  const Connection connection = ConnectTo(Url());
+  while (RunOn(connection.get(), condition) != "t") {
+  }
+}
 
 void TestDatabase::CreateAppTables() const {
   Query(R"sql(
@@ -103,11 +117,11 @@ void TestDatabase::CreateAppTables() const {
             'direct', 'gpt-4o', 0.5, 700))sql");
 }
 
-TestStores::TestStores(const std::string& url, std::int64_t pool_max) {
+TestStores::TestStores(const std::string& url, std::int64_t pool_max, std::int64_t profiles_ttl_s) {
   StoreOptions options;
   options.url = url;
   options.pool_max = pool_max;
-  auto opened = OpenStores(options, ProfileOptions{.url = "", .ttl_s = 0}, &loop);
+  auto opened = OpenStores(options, ProfileOptions{.url = "", .ttl_s = profiles_ttl_s}, &loop);
   REQUIRE_MESSAGE(opened.ok(), opened.error().message);
   stores = *std::move(opened);
 }

@@ -36,6 +36,9 @@ class TestDatabase {
   // Runs statements as the superuser; the first column of the last one's first row, or "".
   std::string Query(const std::string& sql) const;
 
+  // Asks, on one connection, until the answer is true.
+  void WaitFor(const std::string& condition) const;
+
   // Tables as the app creates them at its start, without what its migrations add.
   void CreateAppTables() const;
 
@@ -46,7 +49,8 @@ class TestDatabase {
 
 // Stores of a URL with the loop they run on. Members go in the right order.
 struct TestStores {
-  explicit TestStores(const std::string& url, std::int64_t pool_max = 50);
+  explicit TestStores(const std::string& url, std::int64_t pool_max = 50,
+                      std::int64_t profiles_ttl_s = 0);
   EventLoop loop{"test-store"};
   Stores stores;
 
