@@ -234,7 +234,7 @@ TEST_CASE("what a killed process left is taken over; a living one's is not, nor 
   const auto spool = f.Open();
   spool->Start();
   f.executor.Advance(seconds(5));
-  CHECK(f.store.ids == std::vector<std::string>{"open", "ready"});
+  CHECK(f.store.ids == std::vector<std::string>{"ready", "open"});
   CHECK(spool->status().adopted == 3);
   CHECK(spool->status().totals.refused == 0);
   CHECK(f.store.Stored("written")->content == "全文");  // a row has more than what was left
