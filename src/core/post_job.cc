@@ -527,6 +527,7 @@ void PostJob::Journal(std::size_t index) {
   parts_->spool->Keep(MakeRow(so_far), SpoolState::kOpen, deadline_,
                       [self = shared_from_this(), index](Status status) {
                         self->Continue([self, index, status = std::move(status)] {
+                          POSTGEN_FAILPOINT("version.journaled");
                           if (!status.ok()) {
                             self->result_->warnings.push_back("a version could not be journaled (" +
                                                               status.error().message + ')');
@@ -592,6 +593,7 @@ void PostJob::ChooseAndStore() {
                   [](const VersionResult& v) { return v.source == Source::kCache; });
   if (!request_.store || parts_->store == nullptr) return Finish();
   writing_ = true;
+  POSTGEN_FAILPOINT("post.finished");
   if (store_away_.has_value()) return KeepInSpool(*store_away_);
   // What the store leaves of the reserve is the spool's.
   const TimePoint limit =
