@@ -27,6 +27,10 @@ constexpr milliseconds kLookupLimit{5000};
 // How often a post looks whether another one of its idempotency key has ended.
 constexpr milliseconds kClaimPoll{200};
 
+// Who takes a key over waits so long for a row that the owner left in its spool, which moves within
+// two seconds of the store's return.
+constexpr milliseconds kOwnersSpool{3000};
+
 // A cache never costs a post more than this.
 constexpr milliseconds kCacheLimit{20};
 
@@ -128,9 +132,10 @@ void PostJob::OnClaim(const Result<ClaimAnswer>& answer) {
       claimed_ = true;
       RenewClaim();
       if (answer->post_id == result_->post_id) return Begin();
-      // Taken over from somebody who may have come as far as the row.
+      // Taken over from somebody who may have come as far as the row, or as the spool.
       result_->post_id = answer->post_id;
-      return ReturnStored(answer->post_id, [self] { self->Begin(); });
+      const TimePoint now = parts_->executor->Now();
+      return AwaitOwnersRow(now + std::min<Duration>(kOwnersSpool, (deadline_ - now) / 4));
     }
     case ClaimAnswer::State::kRunning:
     case ClaimAnswer::State::kDone:
@@ -139,6 +144,17 @@ void PostJob::OnClaim(const Result<ClaimAnswer>& answer) {
             self->parts_->executor->Now() + kClaimPoll, [self] { self->ClaimKey(); });
       });
   }
+}
+
+void PostJob::AwaitOwnersRow(TimePoint until) {
+  const auto self = shared_from_this();
+  ReturnStored(result_->post_id, [self, until] {
+    const TimePoint now = self->parts_->executor->Now();
+    if (now >= until) return self->Begin();
+    self->parts_->executor->RunAt(now + kClaimPoll, [self, until] {
+      if (!self->ended_) self->AwaitOwnersRow(until);
+    });
+  });
 }
 
 void PostJob::RenewClaim() {

@@ -22,6 +22,7 @@ constexpr auto kMoveTimeout = seconds(5);        // of one of them
 constexpr auto kFirstPause = milliseconds(250);  // after the store was found away; doubles
 constexpr auto kLongestPause = seconds(2);
 constexpr auto kAdoptInterval = seconds(10);
+constexpr auto kLockedPause = milliseconds(10);  // how long to leave a file alone that is locked
 
 Status LateStatus() {
   return Error(Code::kStore, "the spool did not answer before the deadline", "store.spool");
@@ -53,7 +54,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     if (Status checked = CheckRow(post.row); !checked.ok()) return done(std::move(checked));
     auto finish = calls_->Begin<void>(deadline, LateStatus, std::move(done));
     if (!finish) return;
-    keeping_.push_back({std::move(post), std::move(finish)});
+    keeping_.push_back({std::move(post), deadline, std::move(finish)});
     WriteSoon();
   }
 
@@ -117,9 +118,17 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   struct Held {
     std::unique_ptr<SpoolClaim> claim;
     std::unique_ptr<SpoolFile> file;  // null after a failed write, until it is opened anew
+    bool unsettled = false;           // a write failed, and it was not settled since
+
+    // After a failed write nobody knows what the file's pages in memory are worth.
+    void Distrust() {
+      file.reset();
+      unsettled = true;
+    }
   };
   struct Keeping {
     SpooledPost post;
+    TimePoint deadline;
     DoneCallback finish;
   };
   // Posts on their way to the store.
@@ -152,20 +161,34 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     });
   }
 
+  // Another program holds the file's lock.
+  void WriteLater() {
+    write_posted_ = true;
+    executor_->RunAt(executor_->Now() + kLockedPause, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->WriteNow();
+    });
+  }
+
   void WriteNow() {
     write_posted_ = false;
+    // Whoever asked has been told that it was late.
+    std::erase_if(keeping_,
+                  [now = executor_->Now()](const Keeping& keep) { return keep.deadline <= now; });
     if (keeping_.empty() && forgotten_.empty()) return;
     if (keeping_.empty() && held_.empty()) return forgotten_.clear();
-    const std::vector<Keeping> keeping = std::exchange(keeping_, {});
-    const std::vector<std::string> forgotten = std::exchange(forgotten_, {});
+    std::vector<Keeping> keeping = std::exchange(keeping_, {});
+    std::vector<std::string> forgotten = std::exchange(forgotten_, {});
     std::vector<const SpooledPost*> posts;
     for (const Keeping& keep : keeping) posts.push_back(&keep.post);
     POSTGEN_FAILPOINT("spool.before_write");
     Status written = Apply(posts, forgotten);
-    if (!written.ok()) {
-      // After a failed write nobody knows what the file's pages in memory are worth: read them
-      // anew.
-      if (!held_.empty()) held_.front()->file.reset();
+    if (!written.ok() && written.error().code == Code::kBusy) {
+      keeping_ = std::move(keeping);
+      forgotten_ = std::move(forgotten);
+      return WriteLater();
+    }
+    if (!written.ok() && !written.error().details.transient) {
+      if (!held_.empty()) held_.front()->Distrust();
       written = Apply(posts, forgotten);
     }
     POSTGEN_FAILPOINT("spool.after_write");
@@ -199,7 +222,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
                  const std::vector<std::string>& removed) {
     if (Status opened = Open(held); !opened.ok()) return opened;
     Status applied = held->file->Apply(posts, removed);
-    if (!applied.ok()) held->file.reset();
+    if (!applied.ok() && !applied.error().details.transient) held->Distrust();
     return applied;
   }
 
@@ -235,6 +258,10 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     if (held->file != nullptr) return {};
     auto file = SpoolFile::Open(held->claim->path());
     if (!file.ok()) return std::move(file).error();
+    if (held->unsettled) {
+      if (Status settled = (*file)->Settle(); !settled.ok()) return settled;
+      held->unsettled = false;
+    }
     held->file = *std::move(file);
     CountNow();
     return {};
@@ -300,9 +327,15 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
 
   void Move() {
     if (batch_ != nullptr) return;
-    const auto from = std::find_if(held_.begin(), held_.end(), [](const auto& held) {
-      return held->file != nullptr && held->file->totals().ready > 0;
-    });
+    for (const auto& held : held_) {
+      const Status opened = Open(held.get());
+      if (opened.ok()) continue;
+      Note(opened);
+      EndFlush(opened);
+      return MoveLater();
+    }
+    const auto from = std::find_if(held_.begin(), held_.end(),
+                                   [](const auto& held) { return held->file->totals().ready > 0; });
     if (from == held_.end()) return EndFlush({});
     auto posts = (*from)->file->Read(SpoolState::kReady, kBatch);
     if (!posts.ok()) {
@@ -423,7 +456,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   void CountNow() ABSL_LOCKS_EXCLUDED(mutex_) {
     SpoolTotals sum;
     for (const auto& held : held_) {
-      if (held->file == nullptr) continue;
+      if (held->file == nullptr) return;  // as it was before
       const SpoolTotals& totals = held->file->totals();
       sum.open += totals.open;
       sum.ready += totals.ready;

@@ -59,6 +59,8 @@ class SpoolFile {
   Status Release(const std::string& post_id);
 
   bool Has(const std::string& post_id);
+  // After a failed write: syncs anew what the file may not have on the disk.
+  Status Settle() { return file_->Settle(); }
   const SpoolTotals& totals() const { return totals_; }
 
   // The file was removed or replaced while it was open: what is written to it is lost.

@@ -141,6 +141,13 @@ Status SqliteFile::CreateMissingTables() {
   return status;
 }
 
+Status SqliteFile::Settle() {
+  // The first column: it could not, as others use the file.
+  const auto waits = QueryInteger("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!waits.ok()) return waits.error();
+  return *waits == 0 ? Status() : Status(FailureOf(SQLITE_BUSY));
+}
+
 Status SqliteFile::Execute(const std::string& sql) {
   const int code = sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return FailureOf(code);

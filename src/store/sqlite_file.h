@@ -40,6 +40,10 @@ class SqliteFile {
   // Does an error of this class say that the file's bytes are not those of a database of ours?
   static bool SaysDamaged(const Error& error);
 
+  // Moves the log into the file, all synced anew: after a failed write nobody knows what of the log
+  // ever came to the disk.
+  Status Settle();
+
   // Runs statements that return nothing.
   Status Execute(const std::string& sql);
   // Empty: there is no such table.

@@ -10,7 +10,7 @@
 #include "contract/post_store_calls.h"
 #include "runtime/event_loop.h"
 #include "store/sqlite_stores.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -19,7 +19,7 @@ using State = ClaimAnswer::State;
 
 // Two processes on one file, as far as the ledger can tell.
 struct Fixture {
-  TemporaryFolder folder;
+  testing::TempFolder folder;
   std::string path = folder.File("posts.db");
   EventLoop loop{"test"};
   std::unique_ptr<RequestLedger> one = Open();

@@ -15,7 +15,7 @@
 
 #include "runtime/manual_executor.h"
 #include "store/spool_folder.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -76,7 +76,7 @@ class SwitchedStore final : public PostStore {
 };
 
 struct Fixture {
-  TemporaryFolder folder;
+  testing::TempFolder folder;
   ManualExecutor executor;
   SwitchedStore store;
   std::int64_t max_bytes = 1 << 20;

@@ -10,7 +10,7 @@
 #include "contract/post_store_contract.h"
 #include "contract/profile_store_contract.h"
 #include "runtime/event_loop.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -44,7 +44,7 @@ class OtherProgram {
 };
 
 struct Fixture {
-  TemporaryFolder folder;
+  testing::TempFolder folder;
   std::string path = folder.File("posts.db");
   EventLoop loop{"test"};
 
