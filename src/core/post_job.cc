@@ -20,8 +20,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A profile or a schema that takes longer than this is away; the post goes on or fails without
-// waiting for its own deadline.
+// A profile or a schema that takes longer than this, or than a quarter of the post's time, is away;
+// the post goes on or fails without waiting for its own deadline.
 constexpr milliseconds kLookupLimit{5000};
 
 // How often a post looks whether another one of its idempotency key has ended.
@@ -226,13 +226,17 @@ void PostJob::EndClaim() {
   // Else a row may be there or come from the spool; until the lease ends, nobody makes another.
 }
 
+TimePoint PostJob::LookupDeadline() const {
+  const TimePoint now = parts_->executor->Now();
+  return now + std::min<Duration>(kLookupLimit, (deadline_ - now) / 4);
+}
+
 void PostJob::CheckStore() {
   if (!request_.store || parts_->store == nullptr) {
     store_checked_ = true;
     return;
   }
-  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
-  parts_->store->Check(limit, [self = shared_from_this()](Status status) {
+  parts_->store->Check(LookupDeadline(), [self = shared_from_this()](Status status) {
     self->Continue([self, status = std::move(status)] { self->OnStoreChecked(status); });
   });
 }
@@ -265,9 +269,9 @@ void PostJob::FindProfile() {
     MaybeGenerate();
     return;
   }
-  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
   parts_->profiles->Find(
-      result_->kol_serial, limit, [self = shared_from_this()](Result<FoundProfile> found) {
+      result_->kol_serial, LookupDeadline(),
+      [self = shared_from_this()](Result<FoundProfile> found) {
         self->Continue([self, found = std::move(found)] { self->OnProfileFound(found); });
       });
 }

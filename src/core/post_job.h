@@ -105,6 +105,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void EndClaim();
   void Begin();
 
+  TimePoint LookupDeadline() const;
   void CheckStore();
   void FindProfile();
   void OnStoreChecked(const Status& status);

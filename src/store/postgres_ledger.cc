@@ -14,13 +14,13 @@ class Ledger : public std::enable_shared_from_this<Ledger> {
   Ledger(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
       : pool_(std::move(pool)), calls_(std::make_shared<CallRegistry>(loop)) {}
 
-  void Claim(RequestClaim claim, TimePoint deadline, RequestLedger::ClaimCallback done) {
+  void Claim(const RequestClaim& claim, TimePoint deadline, RequestLedger::ClaimCallback done) {
     auto finish = Begin<ClaimAnswer>(deadline, std::move(done));
     if (!finish) return;
     const SqlValue values[] = {View(claim.tenant), View(claim.key), View(claim.request_hash),
                                View(claim.post_id), View(claim.owner)};
     Run(MakeStatement(sql_.claim, values), deadline, finish,
-        [this, claim = std::move(claim), deadline, finish](const PGresult* result) {
+        [this, claim, deadline, finish](const PGresult* result) {
           if (PQntuples(result) == 0) return Look(claim, deadline, finish);
           finish(ClaimAnswer{.post_id = Text(result, 0)});
         });
@@ -105,7 +105,7 @@ class PostgresLedger final : public RequestLedger {
   void Claim(RequestClaim claim, TimePoint deadline, ClaimCallback done) override {
     loop_->Post(
         [ledger = ledger_, claim = std::move(claim), deadline, done = std::move(done)]() mutable {
-          ledger->Claim(std::move(claim), deadline, std::move(done));
+          ledger->Claim(claim, deadline, std::move(done));
         });
   }
   void Finish(RequestClaim claim, TimePoint deadline, DoneCallback done) override {

@@ -16,7 +16,6 @@ from ..batch import Progress
 from ..generator import PostGenerator
 from . import common, schema
 
-
 # What a supervisor leaves a program between SIGTERM and SIGKILL is ten seconds and more.
 _DRAIN_MS = 5_000
 
@@ -27,7 +26,7 @@ def add_command(commands: Any) -> None:
         help="write many posts, a request a line",
         description="Writes one post for each line of a JSON Lines file. Results come in the order "
         "of the requests, a document a line, failed ones too; progress goes to standard error. At "
-        "SIGTERM posts that are under way have five seconds to end; the rest is reported as failed.",
+        "SIGTERM posts that are under way have five seconds to end; the others are failed ones.",
         allow_abbrev=False,
     )
     parser.add_argument("requests", metavar="POSTS.jsonl", help="requests; - is standard input")
