@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import random
@@ -27,7 +28,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,12 @@ FAILPOINTS = (
     "spool.adopted",
     "spool.moved",
 )
-# Reached once at a worker's start.
+# Reached once, at the start of a worker that finds a spool.
 AT_START = ("spool.adopted", "spool.moved")
 # Only reached while PostgreSQL is away.
-WHILE_STOPPED = ("post.spooled",)
+MOMENT = "a random moment"
+SPOOLED = "the first spooled post"
+WHILE_STOPPED = ("post.spooled", SPOOLED)
 # A failpoint that is not reached by then never will be.
 LONGEST_ROUND_S = 20.0
 
@@ -143,7 +146,7 @@ def read_answer(answer: str) -> Text:
 
 @dataclass(frozen=True)
 class Round:
-    failpoint: str | None
+    place: str  # a failpoint, MOMENT or SPOOLED
     reached: int  # the time at which the failpoint kills
     moment_s: float
     outage: str  # "none", "before" or "during"
@@ -152,20 +155,26 @@ class Round:
     seed: int
 
 
-def plan(number: int, rng: random.Random) -> Round:
-    failpoint = FAILPOINTS[number // 2 % len(FAILPOINTS)] if number % 2 else None
+def plans(rng: random.Random) -> Iterator[Round]:
+    """Failpoints and random moments in turn. What needs a spool to begin with gets one."""
+    for failpoint in itertools.cycle(FAILPOINTS):
+        yield plan(SPOOLED if failpoint in AT_START else MOMENT, rng)
+        yield plan(failpoint, rng)
+
+
+def plan(place: str, rng: random.Random) -> Round:
     outage = rng.choice(("none", "none", "before", "during"))
-    if failpoint in WHILE_STOPPED:
+    if place in WHILE_STOPPED:
         outage = "before"
-    elif failpoint is not None:
-        outage = "none" if failpoint in (*AT_START, "post.stored") else rng.choice(("none", outage))
+    elif place in (*AT_START, "post.stored"):
+        outage = "none"
     return Round(
-        failpoint=failpoint,
-        reached=1 if failpoint in AT_START else rng.randrange(1, 12),
+        place=place,
+        reached=1 if place in AT_START else rng.randrange(1, 12),
         moment_s=rng.uniform(0.1, 0.7),
         outage=outage,
         stop_mode=rng.choice(("fast", "fast", "immediate")),
-        journal="version" if failpoint else rng.choice(("version", "version", "post")),
+        journal=rng.choice(("version", "version", "post")) if place == MOMENT else "version",
         seed=rng.getrandbits(40),
     )
 
@@ -178,17 +187,19 @@ class Heard:
     versions: set[Text] = field(default_factory=set)
     counts: collections.Counter[str] = field(default_factory=collections.Counter)
 
-    def add(self, line: str, journal: str) -> None:
+    def add(self, line: str, journal: str) -> str:
+        """What it says of the row, if it says that."""
         event = json.loads(line)
         if event["type"] == "error":
             self.counts["posts that failed: " + event["message"][:60]] += 1
-            return
+            return ""
         text = (event["title"], event["content"])
         if event["type"] == "post":
             self.posts[event["post_id"]] = text
             self.counts["posts heard of as " + event["stored"]] += 1
         elif journal == "version":
             self.versions.add(text)
+        return str(event.get("stored", ""))
 
 
 class Harness:
@@ -217,8 +228,8 @@ class Harness:
         else:
             self._postgres.start()
         environment = dict(os.environ)
-        if plan.failpoint:
-            environment["POSTGEN_FAILPOINT"] = f"{plan.failpoint}:{plan.reached}"
+        if plan.place in FAILPOINTS:
+            environment["POSTGEN_FAILPOINT"] = f"{plan.place}:{plan.reached}"
         worker = subprocess.Popen(
             self._command("work", plan.journal), stdout=subprocess.PIPE, env=environment, text=True
         )
@@ -235,22 +246,25 @@ class Harness:
                 threading.Timer(plan.moment_s * 0.3, stop, [plan.stop_mode]),
                 threading.Timer(plan.moment_s * 0.7, self._postgres.start),
             ]
-        timers.append(threading.Timer(LONGEST_ROUND_S if plan.failpoint else plan.moment_s, kill))
+        limit_s = plan.moment_s if plan.place == MOMENT else LONGEST_ROUND_S
+        timers.append(threading.Timer(limit_s, kill))
         for timer in timers:
             timer.start()
         assert worker.stdout is not None
         for line in worker.stdout:
             if line.endswith("\n"):  # else it was being said
-                self._heard.add(line, plan.journal)
+                heard = self._heard.add(line, plan.journal)
+                if plan.place == SPOOLED and heard == "spooled":
+                    worker.kill()
         status = worker.wait()
         for timer in timers:
             timer.cancel()
             timer.join()
         if status != -signal.SIGKILL:
             raise SystemExit(f"the worker ended by itself, with status {status}: {plan}")
-        if plan.failpoint and by_us.is_set():
-            raise SystemExit(f"the failpoint was not reached: {plan}")
-        self._kills[plan.failpoint or "a random moment"] += 1
+        if plan.place != MOMENT and by_us.is_set():
+            raise SystemExit(f"not reached: {plan}")
+        self._kills[plan.place] += 1
         self._outages += plan.outage != "none"
         self._written += self._emulator.answers()
 
@@ -316,8 +330,8 @@ def main() -> int:
     harness = Harness(options)
     try:
         harness.create_tables()
-        for number in range(options.kills):
-            harness.play(plan(number, rng))
+        for round_ in itertools.islice(plans(rng), options.kills):
+            harness.play(round_)
         harness.drain()
         facts, faults = harness.judge()
     finally:

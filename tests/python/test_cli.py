@@ -37,7 +37,7 @@ def postgen_command(
 
 
 def llm_flags(emulator: Emulator) -> list[str]:
-    return [f"--base-url={emulator.url}", "--api-key=test-key"]
+    return [f"--base-url={emulator.url}", "--api-key=sk-canary-7f3a9c"]
 
 
 def rows(database: Path) -> list[tuple[Any, ...]]:

@@ -3,79 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 import postgen
-from conftest import Emulator, MakeGenerator, StartEmulator
+from conftest import Emulator, MakeGenerator, Postgres, StartEmulator, query
 from test_cli import REQUEST_FLAGS, llm_flags, postgen_command, rows
 
 VERSIONS = 5
-
-
-def query(url: str, sql: str) -> str:
-    return subprocess.run(
-        ["psql", url, "-XAtq", "-c", sql], check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
-class Postgres:
-    """A database of its own in the server of scripts/with-postgres, which the tests of this folder
-    have to themselves: they run one after the other."""
-
-    def __init__(self) -> None:
-        server = os.environ["POSTGEN_TEST_POSTGRES_URL"]
-        name = f"durability_{uuid.uuid4().hex}"
-        query(server, f"CREATE DATABASE {name}")
-        self.url = urlsplit(server)._replace(path=f"/{name}").geturl()
-        done = postgen_command("migrate", f"--store={self.url}")
-        assert done.returncode == 0, done.stderr
-
-        self._running = True
-
-    def stop(self) -> None:
-        self._control("stop", "-m", "immediate")
-        self._running = False
-
-    def start(self) -> None:
-        if not self._running:
-            self._control("start")
-        self._running = True
-
-    def texts(self) -> dict[str, str]:
-        """post_id -> content; a row that is there twice fails the test."""
-        answer = query(self.url, "SELECT json_agg(json_build_array(post_id, content))"
-                                 " FROM post_records")  # fmt: skip
-        pairs = json.loads(answer or "[]")
-        assert len(dict(pairs)) == len(pairs)
-        return dict(pairs)
-
-    @staticmethod
-    def _control(*arguments: str) -> None:
-        # Not captured: the server would keep the pipe.
-        subprocess.run(
-            [os.environ["POSTGEN_TEST_POSTGRES_CTL"], *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-
-@pytest.fixture
-def postgres() -> Iterator[Postgres]:
-    database = Postgres()
-    yield database
-    database.start()  # for whoever comes next
 
 
 def stored(post: postgen.Post) -> str:

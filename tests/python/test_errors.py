@@ -62,7 +62,7 @@ def test_provider_errors(
     assert error.reply["success"] is False
     assert error.reply["detail"] == error.reply["message"] == str(error)
     assert error.reply["error_type"] == code
-    assert "test-key" not in str(error.reply)
+    assert "sk-canary-7f3a9c" not in str(error.reply)
 
 
 def test_nobody_listens(request_: dict[str, Any], make_generator: MakeGenerator) -> None:
