@@ -101,6 +101,7 @@ TEST_CASE("libpq alone would be misled by such variables") {
 }
 
 TEST_CASE("a password is taken from the URL and from nowhere else") {
+  unsetenv("PGPASSWORD");  // comes before a file
   const TestDatabase database;
   MigratedUrl(database);
   const TestServer& server = database.server();

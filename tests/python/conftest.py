@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import postgen
+from canary import KEY
 from postgen.cli import emulator as emulator_program
 
 # Nothing of the machine's environment may reach a test.
@@ -71,7 +72,7 @@ def make_generator() -> Iterator[MakeGenerator]:
     made: list[postgen.PostGenerator] = []
 
     def make(emulator: Emulator, **options: Any) -> postgen.PostGenerator:
-        llm = {"base_url": emulator.url, "api_key": "sk-canary-7f3a9c"} | options.pop("llm", {})
+        llm = {"base_url": emulator.url, "api_key": KEY} | options.pop("llm", {})
         made.append(postgen.PostGenerator(llm=llm, **options))
         return made[-1]
 

@@ -3,11 +3,13 @@ whatever the environment says and whatever goes wrong."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from canary import KEY, PASSWORD, scan
 from conftest import Postgres, StartEmulator, query
 from test_cli import REQUEST_FLAGS, postgen_command
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "checks"))
-
-from canary import KEY, PASSWORD, scan
 
 # What a process may find around it. libpq, libcurl and OpenSSL read these by themselves.
 HOSTILE = {
@@ -106,6 +105,29 @@ def running_redis(folder: Path) -> Iterator[Redis]:
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
     with running_redis(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+def test_the_scan_finds_what_is_planted() -> None:
+    with tempfile.TemporaryDirectory() as name:  # not where the whole run's scan looks
+        plant_and_scan(Path(name))
+
+
+def plant_and_scan(folder: Path) -> None:
+    (folder / "clean.log").write_text("a test named canary: sk-canary, pw-canary-5d2e8")
+    planted = [
+        KEY.encode(),
+        KEY.encode("utf-16-le"),
+        f"postgresql://u:{PASSWORD}-x@h/db".encode(),
+        base64.b64encode(f"Bearer {KEY} and more".encode()),
+        base64.b64encode(f"AUTH {PASSWORD}".encode()),
+        f"--{KEY}--".encode().hex().encode(),
+    ]
+    (folder / "deep").mkdir()
+    for number, text in enumerate(planted):
+        (folder / "deep" / f"{number}.bin").write_bytes(b"\0" * number + text + b"\xff" * 9)
+    count, found = scan([folder])
+    assert count == len(planted) + 1
+    assert len(found) == len(planted)
 
 
 def test_canary(

@@ -3,7 +3,6 @@
 use: logs, what programs printed, databases, dumps.
 
     canary.py FILE-OR-FOLDER...    status 1 and a line for each file that has one of them
-    canary.py --self-test          plants them and looks
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from __future__ import annotations
 import base64
 import mmap
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote
@@ -55,29 +53,7 @@ def scan(places: Sequence[Path]) -> tuple[int, list[Path]]:
     return len(files), [path for path in files if has_canary(path)]
 
 
-def self_test() -> int:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "clean.log").write_text("a test named canary: sk-canary, pw-canary-5d2e8")
-        planted = [
-            KEY.encode(),
-            f"postgresql://u:{PASSWORD}-x@h/db".encode(),
-            base64.b64encode(f"Bearer {KEY} and more".encode()),
-            base64.b64encode(f"AUTH {PASSWORD}".encode()),
-            f"--{KEY}--".encode().hex().encode(),
-        ]
-        for number, text in enumerate(planted):
-            (folder / "deep").mkdir(exist_ok=True)
-            (folder / "deep" / f"{number}.bin").write_bytes(b"\0" * number + text + b"\xff" * 9)
-        count, found = scan([folder])
-    assert count == len(planted) + 1, count
-    assert len(found) == len(planted), found
-    return 0
-
-
 def main(arguments: Sequence[str]) -> int:
-    if list(arguments) == ["--self-test"]:
-        return self_test()
     count, found = scan([Path(argument) for argument in arguments])
     for path in found:
         print(f"a key or password of the tests is in {path}")
