@@ -24,6 +24,7 @@
 #include "runtime/manual_executor.h"
 #include "store/spool.h"
 #include "store/sqlite_database.h"
+#include "store/sqlite_stores.h"
 #include "support/scoped.h"
 #include "unit/store/faulty_vfs.h"
 
@@ -431,6 +432,33 @@ TEST_CASE("a spool on a full disk: busy before anything is paid, and what was ke
   CHECK(wrong == "");
 }
 
+TEST_CASE("a store on a full disk is busy before anything is paid") {
+  const TempFolder folder;
+  const std::string wrong = OnSmallDisk(folder.path(), [&]() -> std::string {
+    ManualExecutor executor;
+    const auto store = NewSqlitePostStore(
+        std::make_shared<SqliteDatabase>(folder.File("posts.db"), SqliteUse::kStorePosts),
+        &executor);
+    const auto check = [&] {
+      Status usable;
+      store->Check(executor.Now() + seconds(1), [&](Status status) { usable = std::move(status); });
+      executor.RunReady();
+      return usable;
+    };
+    if (!check().ok()) return check().error().message;
+    folder.Write("other", std::string(3 << 20, 'x'));
+    if (check().ok()) return "usable although the disk is full";
+    if (check().error().code != Code::kBusy) return check().error().message;
+    fs::remove(folder.File("other"));
+    return check().ok() ? "" : "not usable although there is room again";
+  });
+  if (wrong == "no mount") {
+    MESSAGE("not run: nobody may mount a disk here");
+    return;
+  }
+  CHECK(wrong == "");
+}
+
 // --- The bytes of a spool
 
 // The one spool in a folder.
@@ -462,6 +490,17 @@ TEST_CASE("a spool that was damaged while nobody had it") {
     CHECK(keeper.status().set_aside == 1);
     CHECK(keeper.Keep(Row(0)).ok());
     CHECK(BytesOf(path + ".damaged") == bytes);
+  }
+  SUBCASE("of a later version: left alone, and a new one is begun") {
+    sqlite3* later = nullptr;
+    REQUIRE(sqlite3_open(path.c_str(), &later) == SQLITE_OK);
+    CHECK(sqlite3_exec(later, "PRAGMA user_version = 2", nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(later);
+    bytes = BytesOf(path);
+    SpoolKeeper keeper(folder.path());
+    CHECK(keeper.Keep(Row(0)).ok());
+    CHECK(keeper.status().totals.ready == 1);
+    CHECK(BytesOf(path) == bytes);
   }
   SUBCASE("a letter of a text: that post is not moved, the others are") {
     const std::size_t letter = bytes.find("ddd");

@@ -152,6 +152,12 @@ TEST_CASE("files that are not ours are refused and left as they are") {
     CHECK(!CheckAndWait(f.OpenPosts().get()).ok());
     CHECK(f.folder.Read("posts.db") == before);
   }
+  SUBCASE("a database of ours, of a later version") {
+    REQUIRE(PutAndWait(f.OpenPosts().get(), TestRow("one")).ok());
+    OtherProgram other(f.path);
+    CHECK(other.Query("PRAGMA user_version") == "1");
+    other.Execute("PRAGMA user_version = 2");
+  }
   SUBCASE("a damaged database of ours") {
     REQUIRE(PutAndWait(f.OpenPosts().get(), TestRow("one")).ok());
     std::string bytes = f.folder.Read("posts.db");
