@@ -43,6 +43,7 @@ def test_postgres_stopped_under_load(
         store={"url": postgres.url, "spool": str(tmp_path)},
         profiles={"ttl_s": 1},
         cache={"url": "none:"},
+        llm={"hedge": "off"},
     )
     request = request_ | {"versions": 1, "deadline_ms": 20_000}
     before = generator.generate(request)
@@ -109,6 +110,7 @@ def test_a_full_spool_takes_no_new_posts(
         emulator,
         store={"url": postgres.url, "spool": str(tmp_path), "spool_max_bytes": 65536},
         cache={"url": "none:"},
+        llm={"hedge": "off"},
     )
     postgres.stop()
     posts: list[postgen.Post] = []
@@ -130,7 +132,7 @@ def test_a_full_spool_takes_no_new_posts(
 
 BATCH = [
     {"stock_code": str(number), "kol_serial": 208, "versions": 1, "max_words": 60}
-    for number in range(1, 31)
+    for number in range(1, 201)
 ]
 
 

@@ -512,7 +512,27 @@ TEST_CASE("at the deadline the finished versions make the post; late ones are cu
   CHECK(world.result->versions.at(0).error->code == Code::kDeadline);
   CHECK(world.client.calls.at(0).cancel.stop_requested());
   world.client.Answer(0, Reply("太晚。"));  // harmless
+  world.client.Answer(1, Reply("又一次。"));
   CHECK(world.ends == 1);
+  REQUIRE(world.store.rows.size() == 1);
+  CHECK(world.store.rows[0].content == "準時。");
+  CHECK(world.store.rows[0].alternative_versions->find("太晚") == std::string::npos);
+}
+
+TEST_CASE("a call that is answered twice is one version of one row") {
+  SpoolWorld world;
+  world.store.hold_put = true;
+  world.Start();
+  world.client.Answer(0, Reply("先到。"));
+  world.client.Answer(0, Reply("後到。"));
+  world.AnswerAll();
+  world.client.Answer(0, Reply("更晚。"));
+  world.store.held.at(0)({});
+  world.executor->RunReady();
+  REQUIRE(world.ends == 1);
+  CHECK(world.store.rows.size() == 1);
+  CHECK(world.result->versions.size() == 5);
+  CHECK(world.result->versions.at(0).content == "先到。");
 }
 
 TEST_CASE("at the deadline a client's own report of its call goes before ours") {
