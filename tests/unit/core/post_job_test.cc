@@ -65,7 +65,8 @@ class HeldClient final : public LlmClient {
 
 class HeldStore final : public PostStore {
  public:
-  void Check(TimePoint, DoneCallback done) override {
+  void Check(TimePoint deadline, DoneCallback done) override {
+    check_deadline = deadline;
     if (hold_check) {
       held.push_back(std::move(done));
     } else {
@@ -86,6 +87,7 @@ class HeldStore final : public PostStore {
   Status check;
   Status put;
   bool hold_check = false;
+  TimePoint check_deadline;
   bool hold_put = false;
   std::vector<DoneCallback> held;
   std::vector<PostRow> rows;
@@ -334,6 +336,23 @@ TEST_CASE("a store that is away: the post is generated, spooled, and moved when 
   CHECK(world.store.rows[0].post_id == world.result->post_id);
   CHECK(world.store.rows[0].content == world.result->content);
   CHECK(world.spool->status().totals.ready == 0);
+}
+
+TEST_CASE("a store that does not answer is away after a quarter of a post's time, or 5 s") {
+  for (const auto& [deadline_ms, limit_ms] : {std::pair(2000, 500), std::pair(60000, 5000)}) {
+    SpoolWorld world;
+    world.request.deadline_ms = deadline_ms;
+    world.store.hold_check = true;
+    const TimePoint began = world.executor->Now();
+    world.Start();
+    CHECK(world.store.check_deadline == began + milliseconds(limit_ms));
+    world.executor->Advance(milliseconds(limit_ms));
+    world.store.held.at(0)(SpoolWorld::Away());
+    world.executor->RunReady();
+    world.AnswerAll();
+    REQUIRE(world.ends == 1);
+    CHECK(world.result->stored == Stored::kSpooled);
+  }
 }
 
 TEST_CASE("a store that needs mending is no case for the spool: nothing is paid") {
