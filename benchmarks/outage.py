@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +18,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import postgres
 import show
 from harness import Figures, bound, machine, progress
 
@@ -33,8 +32,6 @@ PROFILE_TTL_S = 5
 KOL = 208
 PATIENCE_S = 60.0
 
-SERVER = os.environ["POSTGEN_TEST_POSTGRES_URL"]
-CONTROL = os.environ["POSTGEN_TEST_POSTGRES_CTL"]
 REQUEST = {
     "stock_code": "2330",
     "stock_name": "台積電",
@@ -65,12 +62,12 @@ def main() -> int:
         running("--ttft-ms=450", "--ttft-sigma=0.45", "--tokens-per-s=150") as llm,
         PostGenerator(
             llm={"base_url": llm, "api_key": "bench"},
-            store={"url": SERVER, "spool": spool},
+            store={"url": postgres.URL, "spool": spool},
             profiles={"ttl_s": PROFILE_TTL_S},
         ) as generator,
     ):
         generator.migrate()
-        query(f"INSERT INTO kol_profiles (serial, nickname) VALUES ('{KOL}', '老王')")
+        postgres.query(f"INSERT INTO kol_profiles (serial, nickname) VALUES ('{KOL}', '老王')")
         document = asyncio.run(measure(generator, options.seconds)) | {"machine": facts}
     if options.json:
         print(json.dumps(document, indent=2, ensure_ascii=False))
@@ -98,12 +95,12 @@ async def measure(generator: PostGenerator, seconds: float) -> Figures:
     progress(f"{RATE_PER_S} posts a second")
     await asyncio.sleep(BEFORE_S)
     progress("stopping PostgreSQL")
-    await asyncio.to_thread(control, "stop", "-m", "immediate")
+    await asyncio.to_thread(postgres.control, "stop", "-m", "immediate")
     stopped = time.monotonic()
     await asyncio.sleep(seconds)
     progress("starting PostgreSQL")
     start_asked = time.monotonic()
-    await asyncio.to_thread(control, "start")
+    await asyncio.to_thread(postgres.control, "start")
     returned = time.monotonic()
     spooled = {h.post.post_id for h in list(heard) if stored(h.post) == "spooled"}
     while not spooled <= (await asyncio.to_thread(rows)).keys():
@@ -154,19 +151,11 @@ def stored(post: Post) -> str:
     return str(post.reply["postgen"]["stored"])
 
 
-def control(*arguments: str) -> None:
-    subprocess.run([CONTROL, *arguments], check=True, stdout=subprocess.DEVNULL)
-
-
-def query(sql: str) -> str:
-    return subprocess.run(
-        ["psql", SERVER, "-XAtq", "-c", sql], check=True, capture_output=True, text=True
-    ).stdout
-
-
 def rows() -> dict[str, Any]:
     """post_id -> content."""
-    answer = query("SELECT coalesce(json_object_agg(post_id, content), '{}') FROM post_records")
+    answer = postgres.query(
+        "SELECT coalesce(json_object_agg(post_id, content), '{}') FROM post_records"
+    )
     texts: dict[str, Any] = json.loads(answer)
     return texts
 

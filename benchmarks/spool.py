@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import postgres
 import show
 from harness import Figures, bound, machine, progress
 
@@ -27,9 +28,6 @@ from postgen import PostGenerator
 POSTS = 100_000
 TEXT = "外資連三買，量能沒有跟上，短線先看五日線。" * 15  # about 1 KB
 AT_ONCE = 4_000
-
-SERVER = os.environ["POSTGEN_TEST_POSTGRES_URL"]
-CONTROL = os.environ["POSTGEN_TEST_POSTGRES_CTL"]
 
 
 def main() -> int:
@@ -57,7 +55,7 @@ def measure(folder: str) -> Figures:
     facts = machine()
     with new_generator(folder) as generator:
         generator.migrate()
-    control("stop", "-m", "fast")
+    postgres.control("stop", "-m", "fast")
     progress(f"spooling {POSTS} posts")
     filled = subprocess.run([sys.executable, __file__, "--fill", folder], check=False)
     if filled.returncode != -signal.SIGKILL:
@@ -73,11 +71,11 @@ def measure(folder: str) -> Figures:
     made: dict[str, Any] = json.loads(process.stdout.readline())
     usable_s = time.monotonic() - started
     progress("moving them to PostgreSQL")
-    control("start")
+    postgres.control("start")
     returned = time.monotonic()
     process.communicate("go\n")
     moved_s = time.monotonic() - returned
-    rows = int(query("SELECT count(*) FROM post_records"))
+    rows = int(postgres.query("SELECT count(*) FROM post_records"))
     return {
         "benchmark": "spool",
         "machine": facts,
@@ -100,7 +98,7 @@ def measure(folder: str) -> Figures:
 def new_generator(folder: str) -> PostGenerator:
     return PostGenerator(
         llm={"provider": "template"},
-        store={"url": SERVER, "spool": folder, "spool_max_bytes": 1 << 32},
+        store={"url": postgres.URL, "spool": folder, "spool_max_bytes": 1 << 32},
         max_pending_posts=AT_ONCE + 1,
     )
 
@@ -130,16 +128,6 @@ def restart(folder: str) -> int:
         sys.stdin.readline()
         generator.flush_spool(timeout_ms=600_000)
     return 0
-
-
-def control(*arguments: str) -> None:
-    subprocess.run([CONTROL, *arguments], check=True, stdout=subprocess.DEVNULL)
-
-
-def query(sql: str) -> str:
-    return subprocess.run(
-        ["psql", SERVER, "-XAtq", "-c", sql], check=True, capture_output=True, text=True
-    ).stdout
 
 
 if __name__ == "__main__":
