@@ -136,27 +136,52 @@ BATCH = [
 ]
 
 
-def test_sigterm_drains_a_batch(start_emulator: StartEmulator, tmp_path: Path) -> None:
-    """What was under way is stored, and every request has its line."""
-    emulator = start_emulator("--fixed-ms=300")
-    requests = tmp_path / "posts.jsonl"
+def batch_until_sigterm(
+    emulator: Emulator, folder: Path, *flags: str
+) -> tuple[dict[str, str], list[str]]:
+    """The posts that a batch of the command had made, as post_id -> text, and the codes of the
+    other requests: it was told to end as soon as there was one."""
+    requests = folder / "posts.jsonl"
     requests.write_text("".join(json.dumps(request) + "\n" for request in BATCH))
-    database = tmp_path / "posts.db"
     process = subprocess.Popen(
         [sys.executable, "-m", "postgen", "batch", str(requests), *llm_flags(emulator),
-         f"--store=sqlite:{database}", "--concurrency=4"],
+         "--concurrency=4", *flags],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     emulator.wait_for(lambda ledger: bool(ledger["completed"] and ledger["in_flight"]))
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    replies = [json.loads(line) for line in out.splitlines()]
     assert process.returncode == 1, err
-    assert len(replies) == len(BATCH)
-    ended = [reply for reply in replies if reply["success"]]
-    assert {reply["error_type"] for reply in replies if not reply["success"]} == {"closed"}
-    assert len(ended) == emulator.ledger()["requests_total"] < len(BATCH)
-    assert {row[0] for row in rows(database)} == {reply["post_id"] for reply in ended}
+    replies = [json.loads(line) for line in out.splitlines()]
+    assert len(replies) == len(BATCH)  # every request has its line
+    assert emulator.ledger()["requests_total"] < len(BATCH)
+    made = {r["post_id"]: r["content"]["content"] for r in replies if r["success"]}
+    return made, [reply["error_type"] for reply in replies if not reply["success"]]
+
+
+def test_sigterm_drains_a_batch(start_emulator: StartEmulator, tmp_path: Path) -> None:
+    emulator = start_emulator("--fixed-ms=300")
+    database = tmp_path / "posts.db"
+    made, codes = batch_until_sigterm(emulator, tmp_path, f"--store=sqlite:{database}")
+    assert set(codes) == {"closed"}
+    assert len(made) == emulator.ledger()["requests_total"]
+    assert {row[0]: row[3] for row in rows(database)} == made
+
+
+def test_sigterm_drains_a_batch_into_the_spool(
+    start_emulator: StartEmulator, postgres: Postgres, tmp_path: Path
+) -> None:
+    """The same with the store away, and with a call that takes too long."""
+    emulator = start_emulator("--fixed-ms=300", "--fail=stall#1")
+    flags = [f"--store={postgres.url}", f"--store-spool={tmp_path}/spool"]
+    postgres.stop()
+    made, codes = batch_until_sigterm(emulator, tmp_path, *flags)
+    assert codes.count("cancelled") == 1
+    assert set(codes) == {"cancelled", "closed"}
+    assert len(made) == emulator.ledger()["requests_total"] - 1
+    postgres.start()
+    assert postgen_command("spool", "flush", *flags).stdout == "nothing waits\n"
+    assert postgres.texts() == made
 
 
 # --- The same key again
