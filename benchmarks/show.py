@@ -61,18 +61,31 @@ def _blocks(document: Figures, render: Any) -> list[str]:
         blocks.append(f"**{table['title']}**" if render is markdown_table else table["title"])
         blocks.append(render(*_rows_of(table)))
         blocks += [note for note in table.get("notes", ()) if note]
-    bounds = [
+    blocks.append(render(*bounds(document["bounds"])))
+    blocks.append(_conditions(document))
+    return blocks
+
+
+def bounds(entries: Sequence[Figures]) -> tuple[list[str], list[list[str]]]:
+    """What must be shown, as headings and rows."""
+    rows = [
         [
             entry["name"],
             f"{entry['value']:.3g}",
             f"{entry['sense']} {entry['limit']:g}",
             "pass" if entry["ok"] else "FAIL",
         ]
-        for entry in document["bounds"]
+        for entry in entries
     ]
-    blocks.append(render(["what must be shown", "measured", "bound", ""], bounds))
-    blocks.append(_conditions(document))
-    return blocks
+    return ["what must be shown", "measured", "bound", ""], rows
+
+
+def facts(document: Figures) -> None:
+    """A document of single figures: `facts`, name -> value, and `bounds`."""
+    rows = [[name, f"{value:,}"] for name, value in document["facts"].items()]
+    print(screen(["seen", ""], rows), screen(*bounds(document["bounds"])), sep="\n\n")
+    machine = document["machine"]
+    print(f"\n{machine['cpus']} × {machine['cpu']}, {machine['system']}")
 
 
 def _rows_of(table: Figures) -> tuple[list[str], list[list[str]]]:

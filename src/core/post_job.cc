@@ -20,12 +20,16 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A profile or a schema that takes longer than this is away; the post goes on or fails without
-// waiting for its own deadline.
+// A profile or a schema that takes longer than this, or than a quarter of the post's time, is away;
+// the post goes on or fails without waiting for its own deadline.
 constexpr milliseconds kLookupLimit{5000};
 
 // How often a post looks whether another one of its idempotency key has ended.
 constexpr milliseconds kClaimPoll{200};
+
+// Who takes a key over waits so long for a row that the owner left in its spool, which moves within
+// two seconds of the store's return.
+constexpr milliseconds kOwnersSpool{3000};
 
 // A cache never costs a post more than this.
 constexpr milliseconds kCacheLimit{20};
@@ -128,9 +132,10 @@ void PostJob::OnClaim(const Result<ClaimAnswer>& answer) {
       claimed_ = true;
       RenewClaim();
       if (answer->post_id == result_->post_id) return Begin();
-      // Taken over from somebody who may have come as far as the row.
+      // Taken over from somebody who may have come as far as the row, or as the spool.
       result_->post_id = answer->post_id;
-      return ReturnStored(answer->post_id, [self] { self->Begin(); });
+      const TimePoint now = parts_->executor->Now();
+      return AwaitOwnersRow(now + std::min<Duration>(kOwnersSpool, (deadline_ - now) / 4));
     }
     case ClaimAnswer::State::kRunning:
     case ClaimAnswer::State::kDone:
@@ -139,6 +144,17 @@ void PostJob::OnClaim(const Result<ClaimAnswer>& answer) {
             self->parts_->executor->Now() + kClaimPoll, [self] { self->ClaimKey(); });
       });
   }
+}
+
+void PostJob::AwaitOwnersRow(TimePoint until) {
+  const auto self = shared_from_this();
+  ReturnStored(result_->post_id, [self, until] {
+    const TimePoint now = self->parts_->executor->Now();
+    if (now >= until) return self->Begin();
+    self->parts_->executor->RunAt(now + kClaimPoll, [self, until] {
+      if (!self->ended_) self->AwaitOwnersRow(until);
+    });
+  });
 }
 
 void PostJob::RenewClaim() {
@@ -210,13 +226,17 @@ void PostJob::EndClaim() {
   // Else a row may be there or come from the spool; until the lease ends, nobody makes another.
 }
 
+TimePoint PostJob::LookupDeadline() const {
+  const TimePoint now = parts_->executor->Now();
+  return now + std::min<Duration>(kLookupLimit, (deadline_ - now) / 4);
+}
+
 void PostJob::CheckStore() {
   if (!request_.store || parts_->store == nullptr) {
     store_checked_ = true;
     return;
   }
-  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
-  parts_->store->Check(limit, [self = shared_from_this()](Status status) {
+  parts_->store->Check(LookupDeadline(), [self = shared_from_this()](Status status) {
     self->Continue([self, status = std::move(status)] { self->OnStoreChecked(status); });
   });
 }
@@ -249,9 +269,9 @@ void PostJob::FindProfile() {
     MaybeGenerate();
     return;
   }
-  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
   parts_->profiles->Find(
-      result_->kol_serial, limit, [self = shared_from_this()](Result<FoundProfile> found) {
+      result_->kol_serial, LookupDeadline(),
+      [self = shared_from_this()](Result<FoundProfile> found) {
         self->Continue([self, found = std::move(found)] { self->OnProfileFound(found); });
       });
 }
@@ -527,6 +547,7 @@ void PostJob::Journal(std::size_t index) {
   parts_->spool->Keep(MakeRow(so_far), SpoolState::kOpen, deadline_,
                       [self = shared_from_this(), index](Status status) {
                         self->Continue([self, index, status = std::move(status)] {
+                          POSTGEN_FAILPOINT("version.journaled");
                           if (!status.ok()) {
                             self->result_->warnings.push_back("a version could not be journaled (" +
                                                               status.error().message + ')');
@@ -592,6 +613,7 @@ void PostJob::ChooseAndStore() {
                   [](const VersionResult& v) { return v.source == Source::kCache; });
   if (!request_.store || parts_->store == nullptr) return Finish();
   writing_ = true;
+  POSTGEN_FAILPOINT("post.finished");
   if (store_away_.has_value()) return KeepInSpool(*store_away_);
   // What the store leaves of the reserve is the spool's.
   const TimePoint limit =

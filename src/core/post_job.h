@@ -99,10 +99,13 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   // Returns the post `post_id` if the store has it, else goes on with `absent`.
   void ReturnStored(const std::string& post_id, Task absent);
   void OnStoredRow(const PostRow& row);
+  // Returns the row that the owner before us may have left, or begins when there is none by then.
+  void AwaitOwnersRow(TimePoint until);
   void RenewClaim();
   void EndClaim();
   void Begin();
 
+  TimePoint LookupDeadline() const;
   void CheckStore();
   void FindProfile();
   void OnStoreChecked(const Status& status);

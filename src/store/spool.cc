@@ -22,6 +22,7 @@ constexpr auto kMoveTimeout = seconds(5);        // of one of them
 constexpr auto kFirstPause = milliseconds(250);  // after the store was found away; doubles
 constexpr auto kLongestPause = seconds(2);
 constexpr auto kAdoptInterval = seconds(10);
+constexpr auto kLockedPause = milliseconds(10);  // how long to leave a file alone that is locked
 
 Status LateStatus() {
   return Error(Code::kStore, "the spool did not answer before the deadline", "store.spool");
@@ -53,7 +54,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     if (Status checked = CheckRow(post.row); !checked.ok()) return done(std::move(checked));
     auto finish = calls_->Begin<void>(deadline, LateStatus, std::move(done));
     if (!finish) return;
-    keeping_.push_back({std::move(post), std::move(finish)});
+    keeping_.push_back({std::move(post), deadline, std::move(finish)});
     WriteSoon();
   }
 
@@ -64,15 +65,8 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
 
   void Release(const std::string& post_id) {
     WriteNow();
-    if (file_ == nullptr) return;
-    auto open = file_->Read(SpoolState::kOpen, SIZE_MAX >> 1U);
-    if (!open.ok()) return;
-    for (SpooledPost& post : *open) {
-      if (post.row.post_id != post_id) continue;
-      post.state = SpoolState::kReady;
-      post.is_snapshot = true;
-      Note(file_->Apply({&post}, {}));
-    }
+    if (held_.empty() || held_.front()->file == nullptr) return;
+    Note(held_.front()->file->Release(post_id));
     CountNow();
     Move();
   }
@@ -92,11 +86,13 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     if (!finish) return;
     Adopt();
     std::vector<SpooledPost> posts;
-    if (file_ == nullptr) return finish(std::move(posts));
     for (const SpoolState state : {SpoolState::kReady, SpoolState::kRefused}) {
-      auto found = file_->Read(state, SIZE_MAX >> 1U);
-      if (!found.ok()) return finish(std::move(found).error());
-      std::move(found->begin(), found->end(), std::back_inserter(posts));
+      for (const auto& held : held_) {
+        if (held->file == nullptr) continue;
+        auto found = held->file->Read(state, SIZE_MAX >> 1U);
+        if (!found.ok()) return finish(std::move(found).error());
+        std::move(found->begin(), found->end(), std::back_inserter(posts));
+      }
     }
     finish(std::move(posts));
   }
@@ -106,12 +102,8 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     executor_->CancelTimer(move_timer_);
     executor_->CancelTimer(adopt_timer_);
     calls_->Close();
-    if (file_ == nullptr) return;
-    const auto totals = file_->Totals();
-    const bool empty = totals.ok() && totals->open + totals->ready + totals->refused == 0;
-    file_.reset();
-    if (empty) claim_->Remove();
-    claim_.reset();
+    for (const auto& held : held_) CloseIfEmpty(held.get());
+    held_.clear();
   }
 
   SpoolStatus status() const ABSL_LOCKS_EXCLUDED(mutex_) {
@@ -122,12 +114,26 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   const std::string& folder() const { return folder_.folder(); }
 
  private:
+  // A file that this process has the lock of.
+  struct Held {
+    std::unique_ptr<SpoolClaim> claim;
+    std::unique_ptr<SpoolFile> file;  // null after a failed write, until it is opened anew
+    bool unsettled = false;           // a write failed, and it was not settled since
+
+    // After a failed write nobody knows what the file's pages in memory are worth.
+    void Distrust() {
+      file.reset();
+      unsettled = true;
+    }
+  };
   struct Keeping {
     SpooledPost post;
+    TimePoint deadline;
     DoneCallback finish;
   };
   // Posts on their way to the store.
   struct Batch {
+    std::shared_ptr<Held> from;
     std::vector<SpooledPost> posts;
     std::vector<std::optional<Status>> ends;
     std::size_t open = 0;
@@ -141,8 +147,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     const SpoolTotals totals = status().totals;
     if (totals.bytes < max_bytes_) return {};
     return Error(Code::kBusy,
-                 "the store is away and the spool is full (" +
-                     std::to_string(totals.ready + totals.open + totals.refused) +
+                 "the store is away and the spool is full (" + std::to_string(totals.posts()) +
                      " posts); nothing was paid. See: postgen spool list",
                  "store.spool_max_bytes");
   }
@@ -156,24 +161,39 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     });
   }
 
+  // Another program holds the file's lock.
+  void WriteLater() {
+    write_posted_ = true;
+    executor_->RunAt(executor_->Now() + kLockedPause, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->WriteNow();
+    });
+  }
+
   void WriteNow() {
     write_posted_ = false;
+    // Whoever asked has been told that it was late.
+    std::erase_if(keeping_,
+                  [now = executor_->Now()](const Keeping& keep) { return keep.deadline <= now; });
     if (keeping_.empty() && forgotten_.empty()) return;
-    if (keeping_.empty() && file_ == nullptr) return forgotten_.clear();
-    const std::vector<Keeping> keeping = std::exchange(keeping_, {});
-    const std::vector<std::string> forgotten = std::exchange(forgotten_, {});
+    if (keeping_.empty() && held_.empty()) return forgotten_.clear();
+    std::vector<Keeping> keeping = std::exchange(keeping_, {});
+    std::vector<std::string> forgotten = std::exchange(forgotten_, {});
     std::vector<const SpooledPost*> posts;
     for (const Keeping& keep : keeping) posts.push_back(&keep.post);
     POSTGEN_FAILPOINT("spool.before_write");
     Status written = Apply(posts, forgotten);
-    if (!written.ok()) {
-      // After a failed write nobody knows what the file's pages in memory are worth: read them
-      // anew.
-      file_.reset();
+    if (!written.ok() && written.error().code == Code::kBusy) {
+      keeping_ = std::move(keeping);
+      forgotten_ = std::move(forgotten);
+      return WriteLater();
+    }
+    if (!written.ok() && !written.error().details.transient) {
+      if (!held_.empty()) held_.front()->Distrust();
       written = Apply(posts, forgotten);
     }
     POSTGEN_FAILPOINT("spool.after_write");
     Note(written);
+    if (written.ok()) RemoveOlder(posts);
     CountNow();
     bool ready = false;
     for (const Keeping& keep : keeping) {
@@ -184,37 +204,74 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     if (ready && written.ok()) MoveLater();
   }
 
+  // In the file that new posts are written to.
   Status Apply(const std::vector<const SpooledPost*>& posts,
                const std::vector<std::string>& removed) {
-    if (file_ != nullptr && file_->HasMoved()) GiveUpFile();
+    if (!held_.empty() && held_.front()->file != nullptr && held_.front()->file->HasMoved()) {
+      held_.erase(held_.begin());
+    }
     if (Status opened = EnsureOpen(); !opened.ok()) return opened;
-    if (Status applied = file_->Apply(posts, removed); !applied.ok()) return applied;
-    if (!file_->HasMoved()) return {};
+    const std::shared_ptr<Held> own = held_.front();
+    if (Status applied = own->file->Apply(posts, removed); !applied.ok()) return applied;
+    if (!own->file->HasMoved()) return {};
     return Error(Code::kStore, "the spool's file was removed while it was written", "store.spool");
   }
 
+  // In the file that they came from.
+  Status ApplyTo(Held* held, const std::vector<const SpooledPost*>& posts,
+                 const std::vector<std::string>& removed) {
+    if (Status opened = Open(held); !opened.ok()) return opened;
+    Status applied = held->file->Apply(posts, removed);
+    if (!applied.ok() && !applied.error().details.transient) held->Distrust();
+    return applied;
+  }
+
+  // What was taken over of the same posts: snapshots of what is kept now.
+  void RemoveOlder(const std::vector<const SpooledPost*>& posts) {
+    for (std::size_t i = 1; i < held_.size(); ++i) {
+      std::vector<std::string> older;
+      for (const SpooledPost* post : posts) {
+        if (held_[i]->file != nullptr && held_[i]->file->Has(post->row.post_id)) {
+          older.push_back(post->row.post_id);
+        }
+      }
+      if (!older.empty()) Note(ApplyTo(held_[i].get(), {}, older));
+    }
+  }
+
+  // The first of the files, or a new one.
   Status EnsureOpen() {
-    if (file_ != nullptr) return {};
-    if (claim_ == nullptr) {
+    if (held_.empty()) {
       auto claim = folder_.New();
       if (!claim.ok()) return std::move(claim).error();
-      claim_ = *std::move(claim);
+      held_.push_back(std::make_shared<Held>());
+      held_.back()->claim = *std::move(claim);
     }
-    auto file = SpoolFile::Open(claim_->path());
-    if (!file.ok() && SqliteFile::SaysDamaged(file.error())) {
-      SetAside(claim_.get());
-      claim_.reset();
-      return EnsureOpen();
-    }
+    Status opened = Open(held_.front().get());
+    if (opened.ok() || !SqliteFile::SaysDamaged(opened.error())) return opened;
+    SetAside(held_.front()->claim.get());
+    held_.erase(held_.begin());
+    return EnsureOpen();
+  }
+
+  Status Open(Held* held) {
+    if (held->file != nullptr) return {};
+    auto file = SpoolFile::Open(held->claim->path());
     if (!file.ok()) return std::move(file).error();
-    file_ = *std::move(file);
+    if (held->unsettled) {
+      if (Status settled = (*file)->Settle(); !settled.ok()) return settled;
+      held->unsettled = false;
+    }
+    held->file = *std::move(file);
     CountNow();
     return {};
   }
 
-  void GiveUpFile() {
-    file_.reset();
-    claim_.reset();
+  static bool CloseIfEmpty(Held* held) {
+    if (held->file == nullptr || held->file->totals().posts() > 0) return false;
+    held->file.reset();
+    held->claim->Remove();
+    return true;
   }
 
   void SetAside(SpoolClaim* claim) {
@@ -228,7 +285,8 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
 
   void Adopt() {
     executor_->CancelTimer(adopt_timer_);
-    for (const auto& orphan : folder_.Orphans()) AdoptOne(orphan.get());
+    for (auto& orphan : folder_.Orphans()) AdoptOne(std::move(orphan));
+    CountNow();
     adopt_timer_ = executor_->RunAt(executor_->Now() + kAdoptInterval, [weak = weak_from_this()] {
       const auto self = weak.lock();
       if (!self) return;
@@ -237,40 +295,22 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     });
   }
 
-  void AdoptOne(SpoolClaim* orphan) {
-    auto file = SpoolFile::Open(orphan->path());
-    if (!file.ok()) {
-      if (SqliteFile::SaysDamaged(file.error())) SetAside(orphan);
+  // The file itself changes hands: nothing is read or copied, however much it holds.
+  void AdoptOne(std::unique_ptr<SpoolClaim> orphan) {
+    const auto held = std::make_shared<Held>();
+    held->claim = std::move(orphan);
+    Status adopted = Open(held.get());
+    if (adopted.ok()) adopted = held->file->Release("");
+    if (!adopted.ok()) {
+      held->file.reset();
+      if (SqliteFile::SaysDamaged(adopted.error())) SetAside(held->claim.get());
       return;
     }
-    std::vector<SpooledPost> posts;
-    for (const SpoolState state : {SpoolState::kOpen, SpoolState::kReady, SpoolState::kRefused}) {
-      auto found = (*file)->Read(state, SIZE_MAX >> 1U);
-      if (!found.ok()) {
-        file->reset();
-        if (SqliteFile::SaysDamaged(found.error())) SetAside(orphan);
-        return;
-      }
-      for (SpooledPost& post : *found) {
-        if (state == SpoolState::kOpen) post.state = SpoolState::kReady;
-        post.is_snapshot = post.is_snapshot || state == SpoolState::kOpen;
-        posts.push_back(std::move(post));
-      }
-    }
-    std::vector<const SpooledPost*> taken;
-    for (const SpooledPost& post : posts) taken.push_back(&post);
-    if (!taken.empty()) {
-      const Status written = Apply(taken, {});
-      Note(written);
-      if (!written.ok()) return;
-      POSTGEN_FAILPOINT("spool.adopted");
-      CountNow();
-      const MutexLock lock(&mutex_);
-      status_.adopted += static_cast<std::int64_t>(taken.size());
-    }
-    // Durable here: gone there. If we die in between, both are moved, under the same ids.
-    file->reset();
-    orphan->Remove();
+    POSTGEN_FAILPOINT("spool.adopted");
+    if (CloseIfEmpty(held.get())) return;
+    held_.push_back(held);
+    const MutexLock lock(&mutex_);
+    status_.adopted += held->file->totals().posts();
   }
 
   // --- Moving
@@ -287,14 +327,25 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
 
   void Move() {
     if (batch_ != nullptr) return;
-    if (file_ == nullptr) return EndFlush({});
-    auto posts = file_->Read(SpoolState::kReady, kBatch);
+    for (const auto& held : held_) {
+      const Status opened = Open(held.get());
+      if (opened.ok()) continue;
+      Note(opened);
+      EndFlush(opened);
+      return MoveLater();
+    }
+    const auto from = std::find_if(held_.begin(), held_.end(),
+                                   [](const auto& held) { return held->file->totals().ready > 0; });
+    if (from == held_.end()) return EndFlush({});
+    auto posts = (*from)->file->Read(SpoolState::kReady, kBatch);
     if (!posts.ok()) {
       Note(posts.error());
       return EndFlush(posts.error());
     }
-    if (posts->empty()) return EndFlush({});
+    // Their bytes were not what was written, and they are refused by now.
+    if (posts->empty()) return Move();
     batch_ = std::make_shared<Batch>();
+    batch_->from = *from;
     batch_->posts = *std::move(posts);
     batch_->ends.resize(batch_->posts.size());
     batch_->open = batch_->posts.size();
@@ -330,7 +381,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
         away = end.error();
       }
     }
-    Note(Apply({}, stored));
+    Note(ApplyTo(batch_->from.get(), {}, stored));
     {
       const MutexLock lock(&mutex_);
       status_.moved += static_cast<std::int64_t>(stored.size());
@@ -368,12 +419,17 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     }
     std::vector<const SpooledPost*> kept;
     for (const SpooledPost& post : refused) kept.push_back(&post);
-    if (Status written = Apply(kept, {}); !written.ok()) away = written.error();
+    if (Status written = ApplyTo(batch_->from.get(), kept, {}); !written.ok()) {
+      away = written.error();
+    }
     EndBatch(std::move(away));
   }
 
   void EndBatch(std::optional<Error> away) {
+    const auto from = std::find(held_.begin(), held_.end(), batch_->from);
     batch_.reset();
+    const bool adopted = from != held_.end() && from != held_.begin();
+    if (adopted && CloseIfEmpty(from->get())) held_.erase(from);
     CountNow();
     if (away.has_value()) {
       Note(*away);
@@ -398,11 +454,17 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void CountNow() ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (file_ == nullptr) return;
-    const auto totals = file_->Totals();
-    if (!totals.ok()) return;
+    SpoolTotals sum;
+    for (const auto& held : held_) {
+      if (held->file == nullptr) return;  // as it was before
+      const SpoolTotals& totals = held->file->totals();
+      sum.open += totals.open;
+      sum.ready += totals.ready;
+      sum.refused += totals.refused;
+      sum.bytes += totals.bytes;
+    }
     const MutexLock lock(&mutex_);
-    status_.totals = *totals;
+    status_.totals = sum;
   }
 
   const std::int64_t max_bytes_;
@@ -414,8 +476,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   mutable Mutex mutex_;
   SpoolStatus status_ ABSL_GUARDED_BY(mutex_);
 
-  std::unique_ptr<SpoolClaim> claim_;
-  std::unique_ptr<SpoolFile> file_;
+  std::vector<std::shared_ptr<Held>> held_;  // what is written goes to the first
   std::vector<Keeping> keeping_;
   std::vector<std::string> forgotten_;
   bool write_posted_ = false;

@@ -1,9 +1,9 @@
 // The spool: where finished texts are durable while the store is away, and from where they move to
 // it when it is back.
 //
-// A spool owns one file, made when it is first needed. Files that dead processes left for the same
-// store are taken over. What is moved is written under its own post id, so that a text that was
-// moved twice is one row.
+// A spool writes to one file, made when it is first needed. Files that dead processes left for the
+// same store are taken over as they are, the first of them to be written to. What is moved is
+// written under its own post id, so that a text that was moved twice is one row.
 #ifndef POSTGEN_SRC_STORE_SPOOL_H_
 #define POSTGEN_SRC_STORE_SPOOL_H_
 
@@ -25,7 +25,7 @@ struct SpoolSettings {
   std::int64_t max_bytes = 0;
 };
 
-// As of now; of this process's file.
+// As of now; of the files that this process holds.
 struct SpoolStatus {
   SpoolTotals totals;
   std::int64_t moved = 0;      // to the store, since the start

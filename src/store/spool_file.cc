@@ -21,13 +21,14 @@ std::string CreateSql() {
   return "CREATE TABLE spooled (sequence INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL, "
          "is_snapshot INTEGER NOT NULL, refusal TEXT NOT NULL, bytes INTEGER NOT NULL, "
          "content_hash TEXT NOT NULL" +
-         columns + ", UNIQUE (post_id))";
+         columns +
+         ", UNIQUE (post_id)); CREATE INDEX spooled_in_order ON spooled (state, sequence)";
 }
 
 std::string InsertSql() {
   std::string marks = "?, ?, ?, ?, ?";
   for (std::size_t i = 0; i < ColumnsOf(kColumns).size(); ++i) marks += ", ?";
-  return "INSERT OR REPLACE INTO spooled (state, is_snapshot, refusal, bytes, content_hash, " +
+  return "INSERT INTO spooled (state, is_snapshot, refusal, bytes, content_hash, " +
          ColumnList(kColumns) + ") VALUES (" + marks + ")";
 }
 
@@ -54,32 +55,67 @@ std::string HashOf(const std::vector<SqlValue>& values) {
   return HexDigest(Sha256(bytes));
 }
 
+std::int64_t IntegerOf(const SqliteStatement& row, int column) {
+  return std::get<std::int64_t>(row.Column(column, SqlKind::kInteger));
+}
+
+SpoolState StateOf(const SqliteStatement& row, int column) {
+  return static_cast<SpoolState>(IntegerOf(row, column));
+}
+
 }  // namespace
 
+void SpoolTotals::Add(SpoolState state, std::int64_t posts, std::int64_t more_bytes) {
+  if (state == SpoolState::kOpen) open += posts;
+  if (state == SpoolState::kReady) ready += posts;
+  if (state == SpoolState::kRefused) refused += posts;
+  bytes += more_bytes;
+}
+
 Result<std::unique_ptr<SpoolFile>> SpoolFile::Open(const std::string& path) {
-  auto file = SqliteFile::OpenOwn(path, kSpoolApplicationId, CreateSql());
-  if (!file.ok()) return std::move(file).error();
-  return std::unique_ptr<SpoolFile>(new SpoolFile(*std::move(file)));
+  auto sqlite = SqliteFile::OpenOwn(path, kSpoolApplicationId, CreateSql());
+  if (!sqlite.ok()) return std::move(sqlite).error();
+  std::unique_ptr<SpoolFile> file(new SpoolFile(*std::move(sqlite)));
+  if (Status counted = file->Count(); !counted.ok()) return std::move(counted).error();
+  return file;
 }
 
 Status SpoolFile::Apply(const std::vector<const SpooledPost*>& posts,
                         const std::vector<std::string>& removed) {
   auto insert = SqliteStatement::Prepare(file_.get(), InsertSql());
   if (!insert.ok()) return insert.error();
-  auto remove = SqliteStatement::Prepare(file_.get(), "DELETE FROM spooled WHERE post_id = ?");
+  auto remove = SqliteStatement::Prepare(
+      file_.get(), "DELETE FROM spooled WHERE post_id = ? RETURNING state, bytes");
   if (!remove.ok()) return remove.error();
+  SpoolTotals totals = totals_;
   Status status = file_->Execute("BEGIN IMMEDIATE");
-  for (std::size_t i = 0; i < posts.size() && status.ok(); ++i) status = Write(*posts[i], &*insert);
+  for (std::size_t i = 0; i < posts.size() && status.ok(); ++i) {
+    status = Remove(posts[i]->row.post_id, &*remove, &totals);
+    if (status.ok()) status = Write(*posts[i], &*insert);
+    if (status.ok()) totals.Add(posts[i]->state, 1, BytesOf(RowValues(posts[i]->row, kColumns)));
+  }
   for (std::size_t i = 0; i < removed.size() && status.ok(); ++i) {
-    const SqlValue id = std::string_view(removed[i]);
-    status = remove->Bind({&id, 1});
-    if (!status.ok()) break;
-    if (const auto done = remove->Step(); !done.ok()) status = done.error();
+    status = Remove(removed[i], &*remove, &totals);
   }
   if (status.ok()) status = file_->Execute("COMMIT");
-  // Without a transaction this is a harmless error.
-  if (!status.ok()) (void)file_->Execute("ROLLBACK");
+  if (status.ok()) {
+    totals_ = totals;
+  } else {
+    // Without a transaction this is a harmless error.
+    (void)file_->Execute("ROLLBACK");
+  }
   return status;
+}
+
+Status SpoolFile::Remove(const std::string& post_id, SqliteStatement* remove, SpoolTotals* totals) {
+  const SqlValue id = std::string_view(post_id);
+  if (Status bound = remove->Bind({&id, 1}); !bound.ok()) return bound;
+  const auto found = remove->Step();
+  if (!found.ok()) return found.error();
+  if (!*found) return {};
+  totals->Add(StateOf(*remove, 0), -1, -IntegerOf(*remove, 1));
+  const auto done = remove->Step();
+  return done.ok() ? Status() : Status(done.error());
 }
 
 Status SpoolFile::Write(const SpooledPost& post, SqliteStatement* insert) {
@@ -92,6 +128,31 @@ Status SpoolFile::Write(const SpooledPost& post, SqliteStatement* insert) {
   if (Status bound = insert->Bind(values); !bound.ok()) return bound;
   const auto done = insert->Step();
   return done.ok() ? Status() : Status(done.error());
+}
+
+Status SpoolFile::Release(const std::string& post_id) {
+  auto release = SqliteStatement::Prepare(
+      file_.get(),
+      "UPDATE spooled SET state = ?, is_snapshot = 1 WHERE state = ? AND (post_id = "
+      "?3 OR ?3 = '')");
+  if (!release.ok()) return release.error();
+  const SqlValue values[] = {static_cast<std::int64_t>(SpoolState::kReady),
+                             static_cast<std::int64_t>(SpoolState::kOpen),
+                             std::string_view(post_id)};
+  if (Status bound = release->Bind(values); !bound.ok()) return bound;
+  if (const auto done = release->Step(); !done.ok()) return done.error();
+  const std::int64_t released = file_->changes();
+  totals_.Add(SpoolState::kOpen, -released, 0);
+  totals_.Add(SpoolState::kReady, released, 0);
+  return {};
+}
+
+bool SpoolFile::Has(const std::string& post_id) {
+  auto select = SqliteStatement::Prepare(file_.get(), "SELECT 1 FROM spooled WHERE post_id = ?");
+  const SqlValue id = std::string_view(post_id);
+  if (!select.ok() || !select->Bind({&id, 1}).ok()) return false;
+  const auto row = select->Step();
+  return row.ok() && *row;
 }
 
 Result<std::vector<SpooledPost>> SpoolFile::Read(SpoolState state, std::size_t limit) {
@@ -126,6 +187,10 @@ Result<std::vector<SpooledPost>> SpoolFile::Read(SpoolState state, std::size_t l
       posts.push_back(std::move(post));
     }
   }
+  if (posts.empty() && damaged.empty()) {
+    // Somebody else may have changed the file.
+    if (Status counted = Count(); !counted.ok()) return std::move(counted).error();
+  }
   if (damaged.empty()) return posts;
   std::vector<const SpooledPost*> refused;
   for (const SpooledPost& post : damaged) refused.push_back(&post);
@@ -133,22 +198,16 @@ Result<std::vector<SpooledPost>> SpoolFile::Read(SpoolState state, std::size_t l
   return posts;
 }
 
-Result<SpoolTotals> SpoolFile::Totals() {
+Status SpoolFile::Count() {
   auto select = SqliteStatement::Prepare(
       file_.get(), "SELECT state, count(*), sum(bytes) FROM spooled GROUP BY state");
   if (!select.ok()) return select.error();
-  SpoolTotals totals;
+  totals_ = {};
   while (true) {
     const auto row = select->Step();
     if (!row.ok()) return row.error();
-    if (!*row) return totals;
-    const auto state =
-        static_cast<SpoolState>(std::get<std::int64_t>(select->Column(0, SqlKind::kInteger)));
-    const auto count = std::get<std::int64_t>(select->Column(1, SqlKind::kInteger));
-    if (state == SpoolState::kOpen) totals.open = count;
-    if (state == SpoolState::kReady) totals.ready = count;
-    if (state == SpoolState::kRefused) totals.refused = count;
-    totals.bytes += std::get<std::int64_t>(select->Column(2, SqlKind::kInteger));
+    if (!*row) return {};
+    totals_.Add(StateOf(*select, 0), IntegerOf(*select, 1), IntegerOf(*select, 2));
   }
 }
 

@@ -33,6 +33,10 @@ struct SpoolTotals {
   std::int64_t ready = 0;
   std::int64_t refused = 0;
   std::int64_t bytes = 0;  // of texts, over all states
+
+  std::int64_t posts() const { return open + ready + refused; }
+  // `posts` more, or fewer, in a state.
+  void Add(SpoolState state, std::int64_t posts, std::int64_t more_bytes);
 };
 
 class SpoolFile {
@@ -50,16 +54,27 @@ class SpoolFile {
   // that were written is refused instead of returned.
   Result<std::vector<SpooledPost>> Read(SpoolState state, std::size_t limit);
 
-  Result<SpoolTotals> Totals();
+  // What is kept open, of that post or of all (empty), is all there will be: now kReady, as a
+  // snapshot.
+  Status Release(const std::string& post_id);
+
+  bool Has(const std::string& post_id);
+  // After a failed write: syncs anew what the file may not have on the disk.
+  Status Settle() { return file_->Settle(); }
+  const SpoolTotals& totals() const { return totals_; }
 
   // The file was removed or replaced while it was open: what is written to it is lost.
   bool HasMoved() const { return file_->HasMoved(); }
 
  private:
   explicit SpoolFile(std::unique_ptr<SqliteFile> file) : file_(std::move(file)) {}
+  Status Count();
   Status Write(const SpooledPost& post, SqliteStatement* insert);
+  // Counts what it removes down in `totals`.
+  Status Remove(const std::string& post_id, SqliteStatement* remove, SpoolTotals* totals);
 
   std::unique_ptr<SqliteFile> file_;
+  SpoolTotals totals_;
 };
 
 }  // namespace postgen

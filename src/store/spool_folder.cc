@@ -3,16 +3,15 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <sys/file.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <cstdint>
 #include <filesystem>
 #include <system_error>
 #include <utility>
 
 #include "digest/sha256.h"
 #include "runtime/random.h"
+#include "store/disk_room.h"
 
 namespace postgen {
 namespace {
@@ -22,9 +21,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view kSuffix = ".spool";
 constexpr std::string_view kLockSuffix = ".lock";
 constexpr std::size_t kPrefixDigits = 16;
-
-// A post takes some ten kilobytes, and SQLite's log as much again.
-constexpr std::uint64_t kLeastRoomBytes = std::uint64_t{4} << 20U;
 
 Error FolderError(const std::string& folder) {
   return {Code::kStore, "the spool folder " + folder + " cannot be written; see store.spool",
@@ -111,9 +107,7 @@ std::vector<std::unique_ptr<SpoolClaim>> SpoolFolder::Orphans() {
 }
 
 Status SpoolFolder::CheckRoom() const {
-  struct statvfs room {};
-  if (statvfs(folder_.c_str(), &room) != 0) return {};
-  if (static_cast<std::uint64_t>(room.f_bavail) * room.f_frsize >= kLeastRoomBytes) return {};
+  if (HasDiskRoom(folder_)) return {};
   return Error(Code::kBusy,
                "the store is away and the spool's disk is full; make room in " + folder_,
                "store.spool");

@@ -1,5 +1,6 @@
 #include "store/sqlite_database.h"
 
+#include <filesystem>
 #include <span>
 #include <string_view>
 
@@ -24,6 +25,11 @@ std::string SelectProfileSql(const std::vector<std::string_view>& columns) {
 
 }  // namespace
 
+std::string SqliteDatabase::folder() const {
+  const std::string parent = std::filesystem::path(path_).parent_path().string();
+  return parent.empty() ? "." : parent;
+}
+
 Result<PostColumns> SqliteDatabase::Check() {
   if (Status status = EnsureOpen(); !status.ok()) return std::move(status).error();
   const auto columns = file_->Columns(kPostTable);
@@ -32,6 +38,13 @@ Result<PostColumns> SqliteDatabase::Check() {
 }
 
 Result<std::vector<Status>> SqliteDatabase::Put(const std::vector<const PostRow*>& rows) {
+  Result<std::vector<Status>> written = PutOnce(rows);
+  // What a failed commit left is read anew, and written again.
+  if (!written.ok() && file_ == nullptr) written = PutOnce(rows);
+  return written;
+}
+
+Result<std::vector<Status>> SqliteDatabase::PutOnce(const std::vector<const PostRow*>& rows) {
   const auto columns = Check();
   if (!columns.ok()) return columns.error();
   if (Status begun = file_->Execute("BEGIN IMMEDIATE"); !begun.ok()) {
@@ -107,7 +120,18 @@ Status SqliteDatabase::EnsureOpen() {
   auto file = SqliteFile::Open(path_, use_);
   if (!file.ok()) return std::move(file).error();
   file_ = *std::move(file);
+  if (!unsettled_) return {};
+  if (Status settled = file_->Settle(); !settled.ok()) return Distrust(settled.error());
+  unsettled_ = false;
   return {};
+}
+
+Error SqliteDatabase::Distrust(Error error) {
+  if (error.code == Code::kBusy || error.details.transient) return error;
+  // After a failed write nobody knows what the file's pages in memory are worth: read them anew.
+  file_.reset();
+  unsettled_ = true;
+  return error;
 }
 
 Status SqliteDatabase::EnsureLedger() {
@@ -124,12 +148,12 @@ Result<ClaimAnswer> SqliteDatabase::Claim(const RequestClaim& claim) {
                              std::string_view(claim.owner)};
   if (Status bound = take->Bind(values); !bound.ok()) return std::move(bound).error();
   auto taken = take->Step();
-  if (!taken.ok()) return taken.error();
+  if (!taken.ok()) return Distrust(taken.error());
   if (*taken) {
     ClaimAnswer answer;
     answer.post_id = std::get<std::string_view>(take->Column(0, SqlKind::kText));
     // The row is committed with the last step.
-    if (const auto ended = take->Step(); !ended.ok()) return ended.error();
+    if (const auto ended = take->Step(); !ended.ok()) return Distrust(ended.error());
     return answer;
   }
   auto look = SqliteStatement::Prepare(file_.get(), ledger_.look);
@@ -162,7 +186,7 @@ Status SqliteDatabase::ChangeClaim(const std::string& sql, const RequestClaim& c
                              std::string_view(claim.owner)};
   if (Status bound = change->Bind(values); !bound.ok()) return bound;
   const auto done = change->Step();
-  return done.ok() ? Status() : Status(done.error());
+  return done.ok() ? Status() : Status(Distrust(done.error()));
 }
 
 Status SqliteDatabase::PutRow(const PostRow& row, PostColumns columns, SqliteStatement* insert) {
@@ -185,9 +209,7 @@ Status SqliteDatabase::Commit() {
                  "store.url");
   }
   (void)file_->Execute("ROLLBACK");
-  // After a failed write nobody knows what the file's pages in memory are worth: read them anew.
-  if (status.error().code != Code::kBusy) file_.reset();
-  return status;
+  return Distrust(status.error());
 }
 
 Result<std::optional<PostRow>> SqliteDatabase::Read(const std::string& post_id,

@@ -21,6 +21,9 @@ class SqliteDatabase {
  public:
   SqliteDatabase(std::string path, SqliteUse use) : path_(std::move(path)), use_(use) {}
 
+  // The one that the file is in.
+  std::string folder() const;
+
   // Opens the file, unless it is open, and tells what posts are written with.
   Result<PostColumns> Check();
 
@@ -41,14 +44,18 @@ class SqliteDatabase {
   Status EnsureOpen();
   Status EnsureLedger();
   Status ChangeClaim(const std::string& sql, const RequestClaim& claim);
+  Result<std::vector<Status>> PutOnce(const std::vector<const PostRow*>& rows);
   Status PutRow(const PostRow& row, PostColumns columns, SqliteStatement* insert);
   Status Commit();
+  // Closes the file if that error may have left it unsynced.
+  Error Distrust(Error error);
   Result<std::optional<PostRow>> Read(const std::string& post_id, PostColumns columns);
 
   const std::string path_;
   const SqliteUse use_;
   const LedgerSql ledger_ = MakeLedgerSql(SqlDialect::kSqlite);
   std::unique_ptr<SqliteFile> file_;
+  bool unsettled_ = false;  // a write to it failed, and it was not settled since
 };
 
 }  // namespace postgen

@@ -12,11 +12,20 @@ namespace {
 // In the header of every file that postgen made: "pgen".
 constexpr std::int64_t kApplicationId = 0x7067656e;
 
+// Of the tables of our files, in their headers (user_version). A later one may mean anything.
+constexpr std::int64_t kFormat = 1;
+
 // Locks held for longer are waited for by the caller, who leaves the thread to others meanwhile.
 constexpr int kBusyTimeoutMs = 20;
 
 // Larger files are not read through when they are opened; damage is then noticed when it is met.
 constexpr std::uintmax_t kMaxCheckedBytes = std::uintmax_t{256} << 20U;
+
+// Writes whose file it is, and of which format, into its header.
+std::string MarkSql(std::int64_t application_id) {
+  return "PRAGMA application_id = " + std::to_string(application_id) +
+         "; PRAGMA user_version = " + std::to_string(kFormat) + "; ";
+}
 
 // Where it cannot be told, as if the file were large.
 std::uintmax_t FileSize(const std::string& path) {
@@ -51,11 +60,11 @@ Result<std::unique_ptr<SqliteFile>> SqliteFile::OpenOwn(const std::string& path,
   const auto tables = file->QueryInteger("SELECT count(*) FROM sqlite_master");
   if (!tables.ok()) return tables.error();
   if (*tables != 0 && *application != application_id) return file->FailureOf(SQLITE_NOTADB);
+  if (Status status = file->RefuseLater(); !status.ok()) return std::move(status).error();
   if (Status status = file->BecomeDurable(); !status.ok()) return std::move(status).error();
   if (*tables != 0) return file;
   Status created =
-      file->Execute("BEGIN IMMEDIATE; PRAGMA application_id = " + std::to_string(application_id) +
-                    "; " + create_sql + "; COMMIT");
+      file->Execute("BEGIN IMMEDIATE; " + MarkSql(application_id) + create_sql + "; COMMIT");
   if (!created.ok()) return std::move(created).error();
   return file;
 }
@@ -95,19 +104,31 @@ Status SqliteFile::Connect(SqliteUse use) {
 }
 
 Status SqliteFile::RefuseForeign(SqliteUse use) {
+  if (use == SqliteUse::kReadProfiles) return {};
+  const auto application = QueryInteger("PRAGMA application_id");
+  if (!application.ok()) return application.error();
+  if (*application == kApplicationId) return RefuseLater();
   const auto posts = Columns(kPostTable);
   if (!posts.ok()) return posts.error();
   const auto profiles = Columns(kProfileTable);
   if (!profiles.ok()) return profiles.error();
-  if (!posts->empty() || !profiles->empty() || use == SqliteUse::kReadProfiles) return {};
-  const auto application = QueryInteger("PRAGMA application_id");
-  if (!application.ok()) return application.error();
+  if (!posts->empty() || !profiles->empty()) return {};  // the app's own
   const auto tables = QueryInteger("SELECT count(*) FROM sqlite_master");
   if (!tables.ok()) return tables.error();
-  if (*application == kApplicationId || (*application == 0 && *tables == 0)) return {};
+  if (*application == 0 && *tables == 0) return {};
   return Error(Code::kStore,
                "the SQLite file " + path_ + " belongs to another program; name another file",
                "store.url");
+}
+
+Status SqliteFile::RefuseLater() {
+  const auto format = QueryInteger("PRAGMA user_version");
+  if (!format.ok()) return format.error();
+  if (*format <= kFormat) return {};
+  return Error(
+      Code::kStore,
+      "the SQLite file " + path_ + " was written by a later version of postgen; use that version",
+      "store.url");
 }
 
 Status SqliteFile::RefuseDamaged() {
@@ -128,7 +149,7 @@ Status SqliteFile::CreateMissingTables() {
   if (!posts->empty() && !profiles->empty()) return {};
   std::string sql = "BEGIN IMMEDIATE;";
   if (posts->empty() && profiles->empty()) {
-    sql += "PRAGMA application_id = " + std::to_string(kApplicationId) + ';';
+    sql += MarkSql(kApplicationId);
   }
   for (const SchemaChange& change : MissingTables(SqlDialect::kSqlite, *posts, *profiles)) {
     sql += change.sql + ';';
@@ -139,6 +160,13 @@ Status SqliteFile::CreateMissingTables() {
   // A commit that failed leaves the transaction open; without one this is a harmless error.
   if (!status.ok()) (void)Execute("ROLLBACK");
   return status;
+}
+
+Status SqliteFile::Settle() {
+  // The first column: it could not, as others use the file.
+  const auto waits = QueryInteger("PRAGMA wal_checkpoint(TRUNCATE)");
+  if (!waits.ok()) return waits.error();
+  return *waits == 0 ? Status() : Status(FailureOf(SQLITE_BUSY));
 }
 
 Status SqliteFile::Execute(const std::string& sql) {

@@ -27,18 +27,23 @@ enum class SqliteUse {
 // which callers try again.
 class SqliteFile {
  public:
-  // Refuses, and leaves as they are, files that are no database, are damaged, or belong to another
-  // program.
+  // Refuses, and leaves as they are, files that are no database, are damaged, belong to another
+  // program or are of a later version of ours.
   static Result<std::unique_ptr<SqliteFile>> Open(const std::string& path, SqliteUse use);
 
   // Opens or creates a file of ours whose one user is this process: `create_sql` is run in a new
-  // one. Code::kStore where it is damaged or of another application_id; it is then left as it is.
+  // one. Code::kStore where it is damaged, of another application_id or of a later version; it is
+  // then left as it is.
   static Result<std::unique_ptr<SqliteFile>> OpenOwn(const std::string& path,
                                                      std::int64_t application_id,
                                                      const std::string& create_sql);
 
   // Does an error of this class say that the file's bytes are not those of a database of ours?
   static bool SaysDamaged(const Error& error);
+
+  // Moves the log into the file, all synced anew: after a failed write nobody knows what of the log
+  // ever came to the disk.
+  Status Settle();
 
   // Runs statements that return nothing.
   Status Execute(const std::string& sql);
@@ -62,6 +67,7 @@ class SqliteFile {
   Status Connect(SqliteUse use);
   Status RefuseForeign(SqliteUse use);
   Status RefuseDamaged();
+  Status RefuseLater();
   Status BecomeDurable();
   Status CreateMissingTables();
   Result<std::int64_t> QueryInteger(const std::string& sql);

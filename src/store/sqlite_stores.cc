@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "store/call_registry.h"
+#include "store/disk_room.h"
 
 namespace postgen {
 namespace {
@@ -113,124 +114,126 @@ class SqliteCalls : public std::enable_shared_from_this<SqliteCalls> {
   std::vector<WaitingRow> waiting_;  // in order; not empty: WriteWaiting will run
 };
 
-class SqlitePostStore final : public PostStore {
+// What the stores of a file have in common: their operations run on its thread, where it is closed
+// when the last of them goes.
+class SqliteHandle {
  public:
-  SqlitePostStore(std::shared_ptr<SqliteDatabase> database, Executor* executor)
+  SqliteHandle(std::shared_ptr<SqliteDatabase> database, Executor* executor)
       : executor_(executor), calls_(std::make_shared<SqliteCalls>(std::move(database), executor)) {}
-
-  ~SqlitePostStore() override {
+  ~SqliteHandle() {
     RunAndWait(executor_, [this] {
       calls_->Close();
-      calls_.reset();  // the file, if it was the last, is closed on its thread
+      calls_.reset();
+    });
+  }
+  SqliteHandle(const SqliteHandle&) = delete;
+  SqliteHandle& operator=(const SqliteHandle&) = delete;
+
+  template <typename T>
+  void Run(TimePoint deadline, SqliteCalls::Callback<T> done, SqliteCalls::Operation<T> operation) {
+    executor_->Post([calls = calls_, deadline, done = std::move(done),
+                     operation = std::move(operation)]() mutable {
+      calls->Run<T>(deadline, std::move(operation), std::move(done));
     });
   }
 
-  void Check(TimePoint deadline, DoneCallback done) override {
-    Post<void>(deadline, std::move(done), [](SqliteDatabase* database) -> Status {
-      const auto columns = database->Check();
-      return columns.ok() ? Status() : Status(columns.error());
-    });
-  }
-
-  void Put(PostRow row, TimePoint deadline, DoneCallback done) override {
+  void Put(PostRow row, TimePoint deadline, PostStore::DoneCallback done) {
     executor_->Post(
         [calls = calls_, row = std::move(row), deadline, done = std::move(done)]() mutable {
           calls->Put(std::move(row), deadline, std::move(done));
         });
   }
 
-  void Get(std::string post_id, TimePoint deadline, RowCallback done) override {
-    Post<std::optional<PostRow>>(deadline, std::move(done),
-                                 [post_id = std::move(post_id)](SqliteDatabase* database) {
-                                   return database->Get(post_id);
-                                 });
-  }
-
-  void Migrate(TimePoint deadline, MigrateCallback done) override {
-    Post<std::vector<std::string>>(deadline, std::move(done),
-                                   [](SqliteDatabase* database) { return database->Migrate(); });
-  }
-
  private:
-  template <typename T>
-  void Post(TimePoint deadline, SqliteCalls::Callback<T> done,
-            SqliteCalls::Operation<T> operation) {
-    executor_->Post([calls = calls_, deadline, done = std::move(done),
-                     operation = std::move(operation)]() mutable {
-      calls->Run<T>(deadline, std::move(operation), std::move(done));
+  Executor* const executor_;
+  std::shared_ptr<SqliteCalls> calls_;
+};
+
+class SqlitePostStore final : public PostStore {
+ public:
+  SqlitePostStore(std::shared_ptr<SqliteDatabase> database, Executor* executor)
+      : folder_(database->folder()), handle_(std::move(database), executor) {}
+
+  void Check(TimePoint deadline, DoneCallback done) override {
+    auto check_room = [folder = folder_, done = std::move(done)](Status status) {
+      if (status.ok() && !HasDiskRoom(folder)) status = FullError(folder);
+      done(std::move(status));
+    };
+    handle_.Run<void>(deadline, std::move(check_room), [](SqliteDatabase* database) -> Status {
+      const auto columns = database->Check();
+      return columns.ok() ? Status() : Status(columns.error());
     });
   }
 
-  Executor* const executor_;
-  std::shared_ptr<SqliteCalls> calls_;
+  void Put(PostRow row, TimePoint deadline, DoneCallback done) override {
+    handle_.Put(std::move(row), deadline, std::move(done));
+  }
+
+  void Get(std::string post_id, TimePoint deadline, RowCallback done) override {
+    handle_.Run<std::optional<PostRow>>(deadline, std::move(done),
+                                        [post_id = std::move(post_id)](SqliteDatabase* database) {
+                                          return database->Get(post_id);
+                                        });
+  }
+
+  void Migrate(TimePoint deadline, MigrateCallback done) override {
+    handle_.Run<std::vector<std::string>>(
+        deadline, std::move(done), [](SqliteDatabase* database) { return database->Migrate(); });
+  }
+
+ private:
+  static Error FullError(const std::string& folder) {
+    Error error(Code::kBusy,
+                "the disk of the SQLite file is full; nothing was paid; make room in " + folder,
+                "store.url");
+    error.details.transient = true;
+    return error;
+  }
+
+  const std::string folder_;
+  SqliteHandle handle_;
 };
 
 class SqliteProfileStore final : public ProfileStore {
  public:
   SqliteProfileStore(std::shared_ptr<SqliteDatabase> database, Executor* executor)
-      : executor_(executor), calls_(std::make_shared<SqliteCalls>(std::move(database), executor)) {}
-
-  ~SqliteProfileStore() override {
-    RunAndWait(executor_, [this] {
-      calls_->Close();
-      calls_.reset();
-    });
-  }
+      : handle_(std::move(database), executor) {}
 
   void Find(std::int64_t kol_serial, TimePoint deadline, FindCallback done) override {
-    executor_->Post([calls = calls_, kol_serial, deadline, done = std::move(done)]() mutable {
-      calls->Run<FoundProfile>(
-          deadline,
-          [kol_serial](SqliteDatabase* database) { return database->FindProfile(kol_serial); },
-          std::move(done));
+    handle_.Run<FoundProfile>(deadline, std::move(done), [kol_serial](SqliteDatabase* database) {
+      return database->FindProfile(kol_serial);
     });
   }
 
  private:
-  Executor* const executor_;
-  std::shared_ptr<SqliteCalls> calls_;
+  SqliteHandle handle_;
 };
 
 class SqliteLedger final : public RequestLedger {
  public:
   SqliteLedger(std::shared_ptr<SqliteDatabase> database, Executor* executor)
-      : executor_(executor), calls_(std::make_shared<SqliteCalls>(std::move(database), executor)) {}
-
-  ~SqliteLedger() override {
-    RunAndWait(executor_, [this] {
-      calls_->Close();
-      calls_.reset();
-    });
-  }
+      : handle_(std::move(database), executor) {}
 
   void Claim(RequestClaim claim, TimePoint deadline, ClaimCallback done) override {
-    Post<ClaimAnswer>(
+    handle_.Run<ClaimAnswer>(
         deadline, std::move(done),
         [claim = std::move(claim)](SqliteDatabase* database) { return database->Claim(claim); });
   }
   void Finish(RequestClaim claim, TimePoint deadline, DoneCallback done) override {
-    Post<void>(deadline, std::move(done), [claim = std::move(claim)](SqliteDatabase* database) {
-      return database->FinishClaim(claim);
-    });
+    handle_.Run<void>(deadline, std::move(done),
+                      [claim = std::move(claim)](SqliteDatabase* database) {
+                        return database->FinishClaim(claim);
+                      });
   }
   void Release(RequestClaim claim, TimePoint deadline, DoneCallback done) override {
-    Post<void>(deadline, std::move(done), [claim = std::move(claim)](SqliteDatabase* database) {
-      return database->ReleaseClaim(claim);
-    });
+    handle_.Run<void>(deadline, std::move(done),
+                      [claim = std::move(claim)](SqliteDatabase* database) {
+                        return database->ReleaseClaim(claim);
+                      });
   }
 
  private:
-  template <typename T>
-  void Post(TimePoint deadline, SqliteCalls::Callback<T> done,
-            SqliteCalls::Operation<T> operation) {
-    executor_->Post([calls = calls_, deadline, done = std::move(done),
-                     operation = std::move(operation)]() mutable {
-      calls->Run<T>(deadline, std::move(operation), std::move(done));
-    });
-  }
-
-  Executor* const executor_;
-  std::shared_ptr<SqliteCalls> calls_;
+  SqliteHandle handle_;
 };
 
 }  // namespace

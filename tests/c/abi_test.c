@@ -128,6 +128,37 @@ static void TestGenerateAndStore(const char* folder) {
   CHECK(generator == NULL);
 }
 
+/* The warning that a post was made before. */
+static bool WasMadeBefore(postgen_generator* generator, postgen_str request, postgen_code code) {
+  postgen_result* result = NULL;
+  postgen_error* error = NULL;
+  CHECK_CODE(postgen_generate(generator, request, &result, &error), code);
+  const bool before = code == POSTGEN_OK && Contains(postgen_result_json(result), "made before");
+  postgen_error_destroy(&error);
+  postgen_result_destroy(&result);
+  return before;
+}
+
+static void TestIdempotencyKey(const char* folder) {
+  static const postgen_str kKeyed =
+      TEXT("{\"stock_code\": \"2330\", \"kol_serial\": 208, \"idempotency_key\": \"k\"}");
+  static const postgen_str kOther =
+      TEXT("{\"stock_code\": \"2317\", \"kol_serial\": 208, \"idempotency_key\": \"k\"}");
+  char options[512];
+  snprintf(options, sizeof(options),
+           "{\"llm\": {\"provider\": \"template\"}, \"store\": {\"url\": \"sqlite:%s/posts.db\"}}",
+           folder);
+  for (int i = 0; i < 2; ++i) {
+    postgen_generator* generator = NewGenerator(Str(options), NULL);
+    CHECK(WasMadeBefore(generator, kKeyed, POSTGEN_OK) == (i > 0));
+    WasMadeBefore(generator, kOther, POSTGEN_CONFLICT);
+    postgen_generator_destroy(&generator);
+  }
+  postgen_generator* generator = NewGenerator(kTemplate, NULL);
+  WasMadeBefore(generator, kKeyed, POSTGEN_INVALID_REQUEST); /* nowhere to keep it */
+  postgen_generator_destroy(&generator);
+}
+
 static void TestBadDocuments(void) {
   static const struct {
     postgen_str options;
@@ -928,6 +959,7 @@ int main(int argc, char** argv) {
   }
   TestVersions();
   TestGenerateAndStore(folder);
+  TestIdempotencyKey(folder);
   TestBadDocuments();
   TestDeadHandles();
   TestNullOut();

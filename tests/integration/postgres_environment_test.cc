@@ -10,7 +10,7 @@
 
 #include "contract/post_store_contract.h"
 #include "integration/postgres_test_database.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -54,7 +54,7 @@ std::string MigratedUrl(const TestDatabase& database) {
 TEST_CASE("hostile PG variables change nothing") {
   const TestDatabase database;
   const std::string url = MigratedUrl(database);
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   folder.Write("service", "[evil]\nhost=192.0.2.1\nsslmode=verify-full\noptions=-c x=y\n");
 
   const Environment::Variables hostile[] = {
@@ -101,12 +101,13 @@ TEST_CASE("libpq alone would be misled by such variables") {
 }
 
 TEST_CASE("a password is taken from the URL and from nowhere else") {
+  unsetenv("PGPASSWORD");  // comes before a file
   const TestDatabase database;
   MigratedUrl(database);
   const TestServer& server = database.server();
   const std::string url =
       "postgresql://" + server.user + '@' + server.host + ':' + server.port + '/' + database.name();
-  const TemporaryFolder home;
+  const testing::TempFolder home;
   home.Write(".pgpass", "*:*:*:*:" + server.password + '\n');
   std::filesystem::permissions(home.File(".pgpass"), std::filesystem::perms::owner_read);
 

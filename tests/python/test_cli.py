@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from canary import KEY
 from conftest import Emulator, StartEmulator
 from test_generate import REPLY_KEYS
 
@@ -37,7 +38,7 @@ def postgen_command(
 
 
 def llm_flags(emulator: Emulator) -> list[str]:
-    return [f"--base-url={emulator.url}", "--api-key=test-key"]
+    return [f"--base-url={emulator.url}", f"--api-key={KEY}"]
 
 
 def rows(database: Path) -> list[tuple[Any, ...]]:

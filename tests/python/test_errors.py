@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import postgen
+from canary import KEY
 from conftest import MakeGenerator, StartEmulator
 
 CASES = [
@@ -62,7 +63,7 @@ def test_provider_errors(
     assert error.reply["success"] is False
     assert error.reply["detail"] == error.reply["message"] == str(error)
     assert error.reply["error_type"] == code
-    assert "test-key" not in str(error.reply)
+    assert KEY not in str(error.reply)
 
 
 def test_nobody_listens(request_: dict[str, Any], make_generator: MakeGenerator) -> None:

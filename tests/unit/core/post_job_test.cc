@@ -65,7 +65,8 @@ class HeldClient final : public LlmClient {
 
 class HeldStore final : public PostStore {
  public:
-  void Check(TimePoint, DoneCallback done) override {
+  void Check(TimePoint deadline, DoneCallback done) override {
+    check_deadline = deadline;
     if (hold_check) {
       held.push_back(std::move(done));
     } else {
@@ -86,6 +87,7 @@ class HeldStore final : public PostStore {
   Status check;
   Status put;
   bool hold_check = false;
+  TimePoint check_deadline;
   bool hold_put = false;
   std::vector<DoneCallback> held;
   std::vector<PostRow> rows;
@@ -336,6 +338,23 @@ TEST_CASE("a store that is away: the post is generated, spooled, and moved when 
   CHECK(world.spool->status().totals.ready == 0);
 }
 
+TEST_CASE("a store that does not answer is away after a quarter of a post's time, or 5 s") {
+  for (const auto& [deadline_ms, limit_ms] : {std::pair(2000, 500), std::pair(60000, 5000)}) {
+    SpoolWorld world;
+    world.request.deadline_ms = deadline_ms;
+    world.store.hold_check = true;
+    const TimePoint began = world.executor->Now();
+    world.Start();
+    CHECK(world.store.check_deadline == began + milliseconds(limit_ms));
+    world.executor->Advance(milliseconds(limit_ms));
+    world.store.held.at(0)(SpoolWorld::Away());
+    world.executor->RunReady();
+    world.AnswerAll();
+    REQUIRE(world.ends == 1);
+    CHECK(world.result->stored == Stored::kSpooled);
+  }
+}
+
 TEST_CASE("a store that needs mending is no case for the spool: nothing is paid") {
   SpoolWorld world;
   world.store.check = Error(Code::kStore, "a table is missing; run: postgen migrate");
@@ -512,7 +531,27 @@ TEST_CASE("at the deadline the finished versions make the post; late ones are cu
   CHECK(world.result->versions.at(0).error->code == Code::kDeadline);
   CHECK(world.client.calls.at(0).cancel.stop_requested());
   world.client.Answer(0, Reply("太晚。"));  // harmless
+  world.client.Answer(1, Reply("又一次。"));
   CHECK(world.ends == 1);
+  REQUIRE(world.store.rows.size() == 1);
+  CHECK(world.store.rows[0].content == "準時。");
+  CHECK(!world.store.rows[0].alternative_versions.has_value());  // there is no other
+}
+
+TEST_CASE("a call that is answered twice is one version of one row") {
+  SpoolWorld world;
+  world.store.hold_put = true;
+  world.Start();
+  world.client.Answer(0, Reply("先到。"));
+  world.client.Answer(0, Reply("後到。"));
+  world.AnswerAll();
+  world.client.Answer(0, Reply("更晚。"));
+  world.store.held.at(0)({});
+  world.executor->RunReady();
+  REQUIRE(world.ends == 1);
+  CHECK(world.store.rows.size() == 1);
+  CHECK(world.result->versions.size() == 5);
+  CHECK(world.result->versions.at(0).content == "先到。");
 }
 
 TEST_CASE("at the deadline a client's own report of its call goes before ours") {

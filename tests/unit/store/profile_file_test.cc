@@ -8,7 +8,7 @@
 #include "contract/profile_store_contract.h"
 #include "request/profile_json.h"
 #include "runtime/event_loop.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -71,14 +71,14 @@ TEST_CASE("profile documents that cannot be read are refused with the row and th
 }
 
 TEST_CASE("profiles in a file keep the contract of ProfileStore") {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   folder.Write("k.json", kRows);
   EventLoop loop("test");
   CheckProfileStoreContract([&] { return *NewProfileFile(folder.File("k.json"), &loop); });
 }
 
 TEST_CASE("a changed file is read anew, and a broken one is an error until it is mended") {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   folder.Write("k.json", R"([{"serial": 1, "nickname": "a"}])");
   EventLoop loop("test");
   const auto store = *NewProfileFile(folder.File("k.json"), &loop);
@@ -99,7 +99,7 @@ TEST_CASE("a changed file is read anew, and a broken one is an error until it is
 }
 
 TEST_CASE("a file that cannot be read at the start is bad configuration") {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   EventLoop loop("test");
   const auto store = NewProfileFile(folder.File("none.json"), &loop);
   REQUIRE(!store.ok());

@@ -9,13 +9,13 @@
 #include "contract/request_ledger_contract.h"
 #include "runtime/event_loop.h"
 #include "store/sqlite_stores.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
 
 TEST_CASE("requests in SQLite keep the contract of RequestLedger") {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   const std::string path = folder.File("posts.db");
   EventLoop loop{"test"};
   const auto open = [&] {

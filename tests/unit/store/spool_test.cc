@@ -15,7 +15,7 @@
 
 #include "runtime/manual_executor.h"
 #include "store/spool_folder.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -76,7 +76,7 @@ class SwitchedStore final : public PostStore {
 };
 
 struct Fixture {
-  TemporaryFolder folder;
+  testing::TempFolder folder;
   ManualExecutor executor;
   SwitchedStore store;
   std::int64_t max_bytes = 1 << 20;
@@ -234,7 +234,7 @@ TEST_CASE("what a killed process left is taken over; a living one's is not, nor 
   const auto spool = f.Open();
   spool->Start();
   f.executor.Advance(seconds(5));
-  CHECK(f.store.ids == std::vector<std::string>{"open", "ready"});
+  CHECK(f.store.ids == std::vector<std::string>{"ready", "open"});
   CHECK(spool->status().adopted == 3);
   CHECK(spool->status().totals.refused == 0);
   CHECK(f.store.Stored("written")->content == "全文");  // a row has more than what was left

@@ -10,7 +10,7 @@
 #include "contract/post_store_contract.h"
 #include "contract/profile_store_contract.h"
 #include "runtime/event_loop.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -44,7 +44,7 @@ class OtherProgram {
 };
 
 struct Fixture {
-  TemporaryFolder folder;
+  testing::TempFolder folder;
   std::string path = folder.File("posts.db");
   EventLoop loop{"test"};
 
@@ -151,6 +151,12 @@ TEST_CASE("files that are not ours are refused and left as they are") {
     const std::string before = f.folder.Read("posts.db");
     CHECK(!CheckAndWait(f.OpenPosts().get()).ok());
     CHECK(f.folder.Read("posts.db") == before);
+  }
+  SUBCASE("a database of ours, of a later version") {
+    REQUIRE(PutAndWait(f.OpenPosts().get(), TestRow("one")).ok());
+    OtherProgram other(f.path);
+    CHECK(other.Query("PRAGMA user_version") == "1");
+    other.Execute("PRAGMA user_version = 2");
   }
   SUBCASE("a damaged database of ours") {
     REQUIRE(PutAndWait(f.OpenPosts().get(), TestRow("one")).ok());

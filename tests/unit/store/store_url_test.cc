@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "store/stores.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -28,7 +28,7 @@ std::string ConninfoOf(const std::string& url) {
 }
 
 TEST_CASE("every kind of store has its URL") {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   CHECK(ParseStoreUrl("none:", "store.url")->kind == Kind::kNone);
   CHECK(ParseStoreUrl("memory:", "store.url")->kind == Kind::kMemory);
   CHECK(ParseStoreUrl("postgres://u@h/d", "store.url")->kind == Kind::kPostgres);
@@ -46,7 +46,7 @@ TEST_CASE("a relative path is made absolute") {
 }
 
 TEST_CASE("bad URLs are refused by the option that holds them, without their secrets") {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   const std::string secret = std::string("u:") + kSecret;
   const std::string good = "postgresql://" + secret + "@db.example.com/d";
   struct Case {
@@ -186,7 +186,7 @@ TEST_CASE("every option that libpq would take from the environment is given") {
 
 TEST_CASE(
     "stores are opened by their URLs, and profiles are where posts are unless said otherwise") {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   EventLoop loop("test");
   const auto open = [&](const std::string& store, const std::string& profiles) {
     return OpenStores(StoreOptions{.url = store}, ProfileOptions{.url = profiles}, &loop);

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
+import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..batch import Progress
+from ..generator import PostGenerator
 from . import common, schema
+
+# What a supervisor leaves a program between SIGTERM and SIGKILL is ten seconds and more.
+_DRAIN_MS = 5_000
 
 
 def add_command(commands: Any) -> None:
@@ -18,7 +25,8 @@ def add_command(commands: Any) -> None:
         "batch",
         help="write many posts, a request a line",
         description="Writes one post for each line of a JSON Lines file. Results come in the order "
-        "of the requests, a document a line, failed ones too; progress goes to standard error.",
+        "of the requests, a document a line, failed ones too; progress goes to standard error. At "
+        "SIGTERM posts that are under way have five seconds to end; the others are failed ones.",
         allow_abbrev=False,
     )
     parser.add_argument("requests", metavar="POSTS.jsonl", help="requests; - is standard input")
@@ -44,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.output:
             output = stack.enter_context(_open_for_writing(arguments.output))
         generator = stack.enter_context(common.generator_from(arguments))
+        stack.enter_context(_draining_at_sigterm(generator))
         reporter = _Reporter()
         for post in generator.batch(
             requests, concurrency=arguments.concurrency, on_progress=reporter.report
@@ -52,6 +61,20 @@ def run(arguments: argparse.Namespace) -> int:
             common.print_json(post.reply, output)
         reporter.finish()
     return common.SOME_FAILED if failed else common.ALL_DONE
+
+
+@contextmanager
+def _draining_at_sigterm(generator: PostGenerator) -> Iterator[None]:
+    """Posts that are under way then get _DRAIN_MS to end; the others end as failed."""
+
+    def drain(_signal: int, _frame: object) -> None:
+        threading.Thread(target=generator.close, kwargs={"drain_ms": _DRAIN_MS}).start()
+
+    before = signal.signal(signal.SIGTERM, drain)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _read_requests(path: str) -> list[dict[str, Any]]:

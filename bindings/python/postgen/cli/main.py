@@ -17,7 +17,7 @@ _COMMANDS = (generate, batch, demo, emulator, probe, doctor, migrate, spool, cos
 _INTERRUPTED = 130
 
 # Commands that this version does not have yet.
-_LATER = ("report", "spool")
+_LATER = ("report",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
