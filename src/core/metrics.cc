@@ -23,9 +23,18 @@ void WriteSpool(const SpoolStatus& spool, JsonWriter* json) {
   json->EndObject();
 }
 
+void WriteBudget(const SpendingBudget::View& budget, JsonWriter* json) {
+  json->Key("budget").BeginObject();
+  json->Key("limit_usd").Fixed(static_cast<double>(budget.limit) / 1e6, 6);
+  json->Key("spent_today_usd").Fixed(static_cast<double>(budget.spent) / 1e6, 6);
+  json->Key("ledger_away").Int(budget.away ? 1 : 0);
+  json->Key("posts_refused").Int(budget.refused);
+  json->EndObject();
+}
+
 }  // namespace
 
-std::string RedisJson(const RedisClient::View& view) {
+std::string RedisJson(const RedisClient::View& view, std::optional<std::int64_t> processes) {
   std::string out;
   JsonWriter json(&out);
   json.BeginObject();
@@ -35,6 +44,7 @@ std::string RedisJson(const RedisClient::View& view) {
   json.Key("errors").BeginObject();
   for (const auto& [word, count] : view.errors) json.Key(word).Int(count);
   json.EndObject();
+  if (processes) json.Key("processes").Int(*processes);
   json.EndObject();
   return out;
 }
@@ -86,8 +96,7 @@ void Metrics::CacheLookup(bool hit) {
   ++(hit ? counters_.cache_hits : counters_.cache_misses);
 }
 
-std::string Metrics::ToJson(std::string_view llm, std::string_view redis,
-                            const std::optional<SpoolStatus>& spool) const {
+std::string Metrics::ToJson(const MetricsParts& parts) const {
   const MutexLock lock(&mutex_);
   std::string out;
   JsonWriter json(&out);
@@ -125,9 +134,11 @@ std::string Metrics::ToJson(std::string_view llm, std::string_view redis,
   json.Key("5_database_write").Fixed(counters_.stage_ms.database_write_ms, 3);
   json.Key("total_time").Fixed(counters_.stage_ms.total_time_ms, 3);
   json.EndObject();
-  if (!llm.empty()) json.Key("llm").Raw(llm);
-  if (!redis.empty()) json.Key("redis").Raw(redis);
-  if (spool.has_value()) WriteSpool(*spool, &json);
+  if (!parts.llm.empty()) json.Key("llm").Raw(parts.llm);
+  if (!parts.redis.empty()) json.Key("redis").Raw(parts.redis);
+  if (!parts.shared.empty()) json.Key("shared").Raw(parts.shared);
+  if (parts.spool.has_value()) WriteSpool(*parts.spool, &json);
+  if (parts.budget.has_value()) WriteBudget(*parts.budget, &json);
   json.EndObject();
   return out;
 }

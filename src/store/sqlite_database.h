@@ -11,6 +11,7 @@
 
 #include "postgen/profile_store.h"
 #include "store/request_ledger.h"
+#include "store/spending_ledger.h"
 #include "store/sqlite_file.h"
 
 namespace postgen {
@@ -39,10 +40,12 @@ class SqliteDatabase {
   Result<ClaimAnswer> Claim(const RequestClaim& claim);
   Status FinishClaim(const RequestClaim& claim);
   Status ReleaseClaim(const RequestClaim& claim);
+  // As SpendingLedger::Add().
+  Result<SpendingTotal> Spend(const SpendingEntry& entry);
 
  private:
   Status EnsureOpen();
-  Status EnsureLedger();
+  Status EnsureTable(const std::string& create);
   Status ChangeClaim(const std::string& sql, const RequestClaim& claim);
   Result<std::vector<Status>> PutOnce(const std::vector<const PostRow*>& rows);
   Status PutRow(const PostRow& row, PostColumns columns, SqliteStatement* insert);
@@ -54,6 +57,7 @@ class SqliteDatabase {
   const std::string path_;
   const SqliteUse use_;
   const LedgerSql ledger_ = MakeLedgerSql(SqlDialect::kSqlite);
+  const SpendingSql spending_ = MakeSpendingSql(SqlDialect::kSqlite);
   std::unique_ptr<SqliteFile> file_;
   bool unsettled_ = false;  // a write to it failed, and it was not settled since
 };
