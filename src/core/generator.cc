@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cache/cache_key.h"
+#include "cache/cached_calls.h"
 #include "cache/redis_cache.h"
 #include "core/call_state.h"
 #include "core/metrics.h"
@@ -23,6 +24,7 @@
 #include "runtime/mutex.h"
 #include "runtime/random.h"
 #include "store/stores.h"
+#include "version/reply_text.h"
 
 namespace postgen {
 namespace {
@@ -101,13 +103,6 @@ Result<std::unique_ptr<RedisClient>> ConnectRedis(const CacheOptions& options) {
   return std::make_unique<RedisClient>(*std::move(target));
 }
 
-std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options, RedisClient* redis) {
-  if (options.url == "none:") return nullptr;
-  auto memory = NewMemoryCache(static_cast<std::size_t>(options.max_bytes));
-  if (redis == nullptr) return memory;
-  return NewRedisCache(redis, std::move(memory));
-}
-
 // Of a spool that can be written.
 Diagnosis DescribeSpool(const Spool& spool) {
   using Level = Diagnosis::Level;
@@ -146,11 +141,14 @@ class GeneratorImpl final : public PostGenerator {
     std::unique_ptr<EventLoop> store_thread;
     std::shared_ptr<EventLoop> reactor;
     std::unique_ptr<PromptBuilder> prompts;
-    std::unique_ptr<RedisClient> redis;  // null: none
-    std::unique_ptr<ResponseCache> cache;
+    std::unique_ptr<RedisClient> redis;     // null: none
+    std::shared_ptr<ResponseCache> memory;  // null: none
+    std::shared_ptr<ResponseCache> cache;   // null: none; the memory, or what it is in front of
+    std::unique_ptr<FlightLock> lock;       // null: none
     Stores stores;
     std::unique_ptr<LlmClient> template_writer;
     std::unique_ptr<LlmClient> llm;
+    std::unique_ptr<CachedCalls> calls;
     std::shared_ptr<const PostParts> parts;
 
     // On the reactor thread only.
@@ -168,6 +166,8 @@ class GeneratorImpl final : public PostGenerator {
   explicit GeneratorImpl(std::unique_ptr<Engine> engine)
       : engine_(std::move(engine)), owner_pid_(getpid()) {}
 
+  static Status OpenCache(Options* options, std::unique_ptr<ResponseCache> given, Engine* engine);
+  static std::unique_ptr<CachedCalls> NewCalls(const Options& options, const Engine& engine);
   bool forked() const { return getpid() != owner_pid_; }
   Diagnosis DiagnoseCache(TimePoint deadline);
   // Room for one more post, or why not.
@@ -218,25 +218,17 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
     if (!llm.ok()) return llm.error();
     engine->llm = *std::move(llm);
   }
-  if (parts.cache != nullptr) {
-    engine->cache = std::move(parts.cache);
-  } else {
-    Result<std::unique_ptr<RedisClient>> redis = ConnectRedis(options.cache);
-    if (!redis.ok()) return redis.error();
-    engine->redis = *std::move(redis);
-    engine->cache = NewCache(options.cache, engine->redis.get());
-    // The URL may hold a password, and posts do not read it.
-    if (engine->redis) options.cache.url = "redis://" + engine->redis->shown();
+  if (Status opened = OpenCache(&options, std::move(parts.cache), engine.get()); !opened.ok()) {
+    return opened.error();
   }
+  engine->calls = NewCalls(options, *engine);
 
   auto shared = std::make_shared<PostParts>();
-  shared->cache_scope = CacheScope(options.cache, options.llm);
-  shared->cache_endpoint = CacheEndpoint(options.llm);
   shared->options = std::move(options);
   shared->executor = engine->reactor;
-  shared->llm = engine->llm.get();
+  shared->provider = engine->llm->provider();
+  shared->calls = engine->calls.get();
   shared->template_writer = engine->template_writer.get();
-  shared->cache = engine->cache.get();
   shared->store = engine->stores.posts.get();
   shared->spool = engine->stores.spool.get();
   shared->ledger = engine->stores.ledger.get();
@@ -251,6 +243,39 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   // So that the first post of a short-lived process finds it.
   if (engine->redis) engine->redis->WaitUntilTried(engine->reactor->Now() + kFirstConnection);
   return std::unique_ptr<PostGenerator>(new GeneratorImpl(std::move(engine)));
+}
+
+Status GeneratorImpl::OpenCache(Options* options, std::unique_ptr<ResponseCache> given,
+                                Engine* engine) {
+  if (given != nullptr || options->cache.url == "none:") {
+    engine->cache = std::move(given);
+    return {};
+  }
+  Result<std::unique_ptr<RedisClient>> redis = ConnectRedis(options->cache);
+  if (!redis.ok()) return redis.error();
+  engine->memory = NewMemoryCache(static_cast<std::size_t>(options->cache.max_bytes));
+  engine->cache = engine->memory;
+  if (*redis == nullptr) return {};
+  engine->redis = *std::move(redis);
+  engine->cache = NewRedisCache(engine->redis.get(), engine->memory);
+  engine->lock = std::make_unique<FlightLock>(engine->redis.get());
+  // The URL may hold a password, and posts do not read it.
+  options->cache.url = "redis://" + engine->redis->shown();
+  return {};
+}
+
+std::unique_ptr<CachedCalls> GeneratorImpl::NewCalls(const Options& options, const Engine& engine) {
+  CachedCalls::Parts parts;
+  parts.executor = engine.reactor;
+  parts.llm = engine.llm.get();
+  parts.cache = engine.cache.get();
+  parts.memory = engine.memory.get();
+  parts.lock = engine.lock.get();
+  parts.scope = CacheScope(options.cache, options.llm);
+  parts.endpoint = CacheEndpoint(options.llm);
+  parts.ttl = std::chrono::seconds(options.cache.ttl_s);
+  parts.keeps = [](const LlmReply& reply) { return !ParseReply(reply.text).content.empty(); };
+  return std::make_unique<CachedCalls>(std::move(parts));
 }
 
 GeneratorImpl::~GeneratorImpl() {
@@ -390,7 +415,7 @@ std::string GeneratorImpl::MetricsJson() const {
   if (forked()) return "{}";
   std::optional<SpoolStatus> spool;
   if (engine_->stores.spool != nullptr) spool = engine_->stores.spool->status();
-  return engine_->metrics.ToJson(engine_->llm->MetricsJson(),
+  return engine_->metrics.ToJson(engine_->calls->Look(), engine_->llm->MetricsJson(),
                                  engine_->redis ? RedisJson(engine_->redis->Look()) : "", spool);
 }
 

@@ -81,13 +81,8 @@ void Metrics::PostRefused(Code code) {
   ++counters_.posts_failed[code];
 }
 
-void Metrics::CacheLookup(bool hit) {
-  const MutexLock lock(&mutex_);
-  ++(hit ? counters_.cache_hits : counters_.cache_misses);
-}
-
-std::string Metrics::ToJson(std::string_view llm, std::string_view redis,
-                            const std::optional<SpoolStatus>& spool) const {
+std::string Metrics::ToJson(const CachedCalls::View& cache, std::string_view llm,
+                            std::string_view redis, const std::optional<SpoolStatus>& spool) const {
   const MutexLock lock(&mutex_);
   std::string out;
   JsonWriter json(&out);
@@ -114,8 +109,11 @@ std::string Metrics::ToJson(std::string_view llm, std::string_view redis,
   json.EndObject();
   json.Key("cost_usd").Fixed(counters_.cost_usd, 9);
   json.Key("cache").BeginObject();
-  json.Key("hits").Int(counters_.cache_hits);
-  json.Key("misses").Int(counters_.cache_misses);
+  json.Key("hits").Int(cache.hits);
+  json.Key("misses").Int(cache.misses);
+  json.Key("joined").Int(cache.joined);
+  json.Key("awaited").Int(cache.awaited);
+  json.Key("too_late").Int(cache.too_late);
   json.EndObject();
   json.Key("stage_ms").BeginObject();
   json.Key("1_parse_request").Fixed(counters_.stage_ms.parse_request_ms, 3);

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "cache/cached_calls.h"
 #include "postgen/types.h"
 #include "redis/redis_client.h"
 #include "runtime/mutex.h"
@@ -26,12 +27,11 @@ class Metrics {
   void PostEnded(const PostResult& result);
   // A post was refused before it started (busy, closed, invalid).
   void PostRefused(Code code);
-  void CacheLookup(bool hit);
 
   // {"posts": {...}, "versions": {...}, "tokens": {...}, "cost_usd", "cache": {...}, "stage_ms":
   // {...}, "llm": {...}, "redis": {...}, "spool": {...}}; `llm` is LlmClient::MetricsJson(),
   // `redis` RedisJson(), left out where they are empty, as is the spool where there is none.
-  std::string ToJson(std::string_view llm, std::string_view redis,
+  std::string ToJson(const CachedCalls::View& cache, std::string_view llm, std::string_view redis,
                      const std::optional<SpoolStatus>& spool = std::nullopt) const;
 
  private:
@@ -47,8 +47,6 @@ class Metrics {
     std::int64_t attempts = 0;
     Usage tokens;
     double cost_usd = 0;
-    std::int64_t cache_hits = 0;
-    std::int64_t cache_misses = 0;
     Timings stage_ms;  // sums over ended posts
   };
 

@@ -5,8 +5,6 @@
 #include <cstddef>
 #include <utility>
 
-#include "cache/cache_entry.h"
-#include "cache/cache_key.h"
 #include "core/model_choice.h"
 #include "digest/sha256.h"
 #include "meter/prices.h"
@@ -27,8 +25,8 @@ constexpr milliseconds kLookupLimit{5000};
 // How often a post looks whether another one of its idempotency key has ended.
 constexpr milliseconds kClaimPoll{200};
 
-// A cache never costs a post more than this.
-constexpr milliseconds kCacheLimit{20};
+// Of a stream from a text that is there whole.
+constexpr std::size_t kPieceBytes = 256;
 
 // What a post keeps back of its time to write the row.
 Duration StoreReserve(milliseconds deadline) {
@@ -46,15 +44,6 @@ milliseconds DeadlineOf(const PostRequest& request, const Options& options) {
 bool IsManual(const PostRequest& request) {
   return request.title.has_value() && !request.title->empty() && request.content.has_value() &&
          !request.content->empty();
-}
-
-bool IsCacheable(const LlmReply& reply) {
-  const FinishReason::Kind kind = reply.finish_reason.kind;
-  // Template text that came back from a cache would no longer be marked as such.
-  return reply.ok() && reply.source == Source::kLlm && !reply.text.empty() &&
-         // A stand-in's text is none of the model that the key names.
-         reply.asked_model.empty() &&
-         (kind == FinishReason::Kind::kStop || kind == FinishReason::Kind::kEarlyStop);
 }
 
 }  // namespace
@@ -82,7 +71,7 @@ PostJob::PostJob(std::shared_ptr<const PostParts> parts, Spec spec, DoneCallback
   result_->kol_nickname = "KOL-" + std::to_string(result_->kol_serial);
   result_->kol_persona = request_.kol_persona;
   result_->commodity_tags = CommodityTagsJson(request_);
-  result_->provider = parts_->llm->provider();
+  result_->provider = parts_->provider;
   result_->warnings = request_.warnings;
 }
 
@@ -326,13 +315,13 @@ LlmRequest PostJob::MakeRequest(VersionPlan plan, bool stream) const {
 }
 
 void PostJob::StartDraft() {
-  LlmRequest request =
+  const LlmRequest request =
       MakeRequest(parts_->prompts->BuildDraft(request_, profile()), /*stream=*/false);
   LlmSink sink;
   sink.on_done = [self = shared_from_this()](LlmReply reply) {
     self->Continue([self, reply = std::move(reply)] { self->OnDraft(reply); });
   };
-  parts_->llm->Complete(std::move(request), cancel_.get_token(), std::move(sink));
+  draft_call_ = parts_->calls->Complete(request_.tenant, request_.cache, request, std::move(sink));
 }
 
 void PostJob::OnDraft(const LlmReply& reply) {
@@ -344,7 +333,7 @@ void PostJob::OnDraft(const LlmReply& reply) {
     result_->warnings.push_back("the draft failed (" + std::string(CodeName(reply.error->code)) +
                                 "); the versions were written without it");
   }
-  AddUsage(reply.usage, CostOf(reply, RulesFor(reply)));
+  AddUsage(reply.source, reply.usage, CostOf(reply, RulesFor(reply)));
   StartVersions(reply.ok() ? ParseReply(reply.text).content : "");
 }
 
@@ -376,42 +365,6 @@ void PostJob::StartVersion(std::size_t index) {
   started.version_number = version_number;
   Emit(started);
 
-  const bool caches = parts_->cache != nullptr && parts_->options.cache.ttl_s > 0 &&
-                      request_.cache != CacheMode::kBypass;
-  if (!caches) return CallModel(index);
-  task.key =
-      MakeCacheKey(parts_->cache_scope, request_.tenant, parts_->cache_endpoint, task.request);
-  task.store_in_cache = true;
-  if (request_.cache == CacheMode::kRefresh) return CallModel(index);
-
-  const auto self = shared_from_this();
-  task.waits_for_cache = true;
-  parts_->cache->Get(task.key, [self, index](std::shared_ptr<const std::string> bytes) {
-    self->Continue([self, index, bytes = std::move(bytes)] { self->OnCacheAnswer(index, bytes); });
-  });
-  if (!ended_ && task.waits_for_cache) {
-    task.cache_timer =
-        parts_->executor->RunAt(parts_->executor->Now() + kCacheLimit,
-                                [self, index] { self->OnCacheAnswer(index, nullptr); });
-  }
-}
-
-void PostJob::OnCacheAnswer(std::size_t index, const std::shared_ptr<const std::string>& bytes) {
-  VersionTask& task = tasks_[index];
-  if (ended_ || task.ended || !task.waits_for_cache) return;
-  task.waits_for_cache = false;
-  parts_->executor->CancelTimer(task.cache_timer);
-
-  std::optional<LlmReply> hit = bytes ? DecodeCacheEntry(task.key, *bytes) : std::nullopt;
-  if (bytes != nullptr && !hit.has_value()) parts_->cache->Erase(task.key);
-  parts_->metrics->CacheLookup(hit.has_value());
-  if (!hit.has_value()) return CallModel(index);
-  task.store_in_cache = false;
-  OnReply(index, std::move(*hit));
-}
-
-void PostJob::CallModel(std::size_t index) {
-  VersionTask& task = tasks_[index];
   const auto self = shared_from_this();
   LlmSink sink;
   if (stream_) {
@@ -428,7 +381,8 @@ void PostJob::CallModel(std::size_t index) {
       self->OnReply(index, std::move(reply));
     });
   };
-  parts_->llm->Complete(task.request, cancel_.get_token(), std::move(sink));
+  task.call =
+      parts_->calls->Complete(request_.tenant, request_.cache, task.request, std::move(sink));
 }
 
 void PostJob::ListenForText(std::size_t index) {
@@ -454,24 +408,24 @@ void PostJob::PushText(std::size_t index, std::string_view text) {
   task.deltas->Push(text);
 }
 
+// Of a text that is there whole: cached, or from a client that does not stream. Those who show it
+// as it comes get it in more than one piece.
+void PostJob::PushInPieces(std::size_t index, std::string_view text) {
+  for (std::size_t at = 0; at < text.size() && !ended_; at += kPieceBytes) {
+    PushText(index, text.substr(at, kPieceBytes));
+  }
+}
+
 void PostJob::OnReply(std::size_t index, LlmReply reply) {
   VersionTask& task = tasks_[index];
   if (task.ended) return;  // it came after generation was due
   if (stream_ && reply.ok()) {
-    if (!task.any_text)
-      PushText(index, reply.text);  // cached, or from a client that does not stream
+    if (!task.any_text) PushInPieces(index, reply.text);
     task.deltas->End();
   }
-  std::string cache_entry;
-  if (task.store_in_cache && IsCacheable(reply)) cache_entry = EncodeCacheEntry(task.key, reply);
-
   task.provider = reply.provider;
   const VersionRules rules = RulesFor(reply);
   VersionResult version = MakeVersion(result_->versions[index], std::move(reply), rules);
-  if (version.ok() && !cache_entry.empty()) {
-    parts_->cache->Put(task.key, std::move(cache_entry),
-                       std::chrono::seconds(parts_->options.cache.ttl_s));
-  }
   if (!version.ok() && parts_->options.llm.on_failure == OnFailure::kTemplate) {
     version = FillFromTemplate(index, std::move(version));
   }
@@ -501,8 +455,7 @@ VersionResult PostJob::FillFromTemplate(std::size_t index, VersionResult failed)
 
 void PostJob::EndVersion(std::size_t index, VersionResult version) {
   tasks_[index].ended = true;
-  // What a cached text once took was paid for then; its own cost is 0.
-  AddUsage(version.source == Source::kCache ? Usage{} : version.usage, version.cost_usd);
+  AddUsage(version.source, version.usage, version.cost_usd);
   if (version.ok() && !first_version_at_.has_value()) {
     first_version_at_ = parts_->executor->Now();
   }
@@ -548,6 +501,11 @@ void PostJob::ReportVersion(std::size_t index) {
   ChooseAndStore();
 }
 
+void PostJob::LeaveCalls() {
+  parts_->calls->Leave(draft_call_);
+  for (const VersionTask& task : tasks_) parts_->calls->Leave(task.call);
+}
+
 // The model's time is over: what is finished makes the post.
 void PostJob::OnGenerationDue() {
   if (ended_ || last_version_at_.has_value()) return;
@@ -564,7 +522,7 @@ void PostJob::OnGenerationDue() {
 
 void PostJob::EndLateVersions() {
   if (ended_ || last_version_at_.has_value()) return;
-  cancel_.request_stop();
+  LeaveCalls();
   for (std::size_t i = 0; i < tasks_.size() && !ended_; ++i) {
     if (tasks_[i].ended) continue;
     LlmReply reply;
@@ -699,14 +657,13 @@ void PostJob::Finish() {
   parts_->executor->CancelTimer(deadline_timer_);
   parts_->executor->CancelTimer(generation_timer_);
   EndClaim();
-  for (const VersionTask& task : tasks_) parts_->executor->CancelTimer(task.cache_timer);
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     VersionResult& version = result_->versions[i];
     if (!tasks_[i].ended && result_->error.has_value()) {
       version.error = Error(result_->error->code, "the post ended before the version did");
     }
   }
-  cancel_.request_stop();
+  LeaveCalls();
   if (journaled_ && !result_->ok()) {
     // Nobody wants what was cancelled; what failed late was paid for and becomes a row.
     if (result_->error->code == Code::kCancelled) {
@@ -785,10 +742,13 @@ VersionRules PostJob::RulesFor(const LlmReply& reply) const {
   return rules;
 }
 
-void PostJob::AddUsage(const Usage& usage, std::optional<double> cost_usd) {
-  result_->usage.prompt_tokens += usage.prompt_tokens;
-  result_->usage.completion_tokens += usage.completion_tokens;
-  result_->usage.cached_tokens += usage.cached_tokens;
+void PostJob::AddUsage(Source source, const Usage& usage, std::optional<double> cost_usd) {
+  // What a cached text once took was paid for then; its own cost is 0.
+  if (source != Source::kCache) {
+    result_->usage.prompt_tokens += usage.prompt_tokens;
+    result_->usage.completion_tokens += usage.completion_tokens;
+    result_->usage.cached_tokens += usage.cached_tokens;
+  }
   // A sum that leaves something out would look like the whole.
   cost_known_ = cost_known_ && cost_usd.has_value();
   result_->cost_usd =

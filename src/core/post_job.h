@@ -14,15 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "cache/cached_calls.h"
 #include "core/metrics.h"
 #include "core/version_result.h"
-#include "postgen/cancel.h"
 #include "postgen/llm_client.h"
 #include "postgen/observer.h"
 #include "postgen/options.h"
 #include "postgen/post_store.h"
 #include "postgen/profile_store.h"
-#include "postgen/response_cache.h"
 #include "postgen/types.h"
 #include "prompt/prompt_builder.h"
 #include "runtime/executor.h"
@@ -37,12 +36,10 @@ namespace postgen {
 // all else must outlive the executor's thread only.
 struct PostParts {
   Options options;
-  std::string cache_scope;
-  std::string cache_endpoint;  // where texts come from, for their keys
   std::shared_ptr<Executor> executor;
-  LlmClient* llm = nullptr;
+  std::string provider;  // LlmClient::provider()
+  CachedCalls* calls = nullptr;
   LlmClient* template_writer = nullptr;
-  ResponseCache* cache = nullptr;    // null: none
   PostStore* store = nullptr;        // null: none
   RequestLedger* ledger = nullptr;   // null: none; REQUIRED for requests with an idempotency key
   Spool* spool = nullptr;            // null: none; where rows wait while the store is away
@@ -82,10 +79,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
     LlmRequest request;
     std::unique_ptr<ReplyStream> deltas;  // null unless deltas are wanted
     bool any_text = false;                // something went into deltas
-    CacheKey key{};
-    TimerId cache_timer = 0;
-    bool waits_for_cache = false;
-    bool store_in_cache = false;
+    CachedCalls::Ticket call = 0;
     std::string provider;  // that answered; empty: the client's only one
     bool ended = false;
   };
@@ -114,8 +108,6 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void OnDraft(const LlmReply& reply);
   void StartVersions(const std::string& draft);
   void StartVersion(std::size_t index);
-  void OnCacheAnswer(std::size_t index, const std::shared_ptr<const std::string>& bytes);
-  void CallModel(std::size_t index);
   void OnReply(std::size_t index, LlmReply reply);
   VersionResult FillFromTemplate(std::size_t index, VersionResult failed);
   void EndVersion(std::size_t index, VersionResult version);
@@ -123,6 +115,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void ReportVersion(std::size_t index);
   void OnGenerationDue();
   void EndLateVersions();
+  void LeaveCalls();
 
   void ChooseAndStore();
   static void Choose(int version_number, PostResult* result);
@@ -138,12 +131,13 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   LlmRequest MakeRequest(VersionPlan plan, bool stream) const;
   void ListenForText(std::size_t index);
   void PushText(std::size_t index, std::string_view text);
+  void PushInPieces(std::size_t index, std::string_view text);
   void TakeBackText(std::size_t index);
   void Emit(Event event);
   void EmitDelta(std::size_t index, Event::Part part, std::string_view text);
   // For a reply of another model than the one asked for.
   VersionRules RulesFor(const LlmReply& reply) const;
-  void AddUsage(const Usage& usage, std::optional<double> cost_usd);
+  void AddUsage(Source source, const Usage& usage, std::optional<double> cost_usd);
   const KolProfile* profile() const { return profile_.has_value() ? &*profile_ : nullptr; }
 
   // Constant after construction.
@@ -162,7 +156,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   DoneCallback done_;
   bool ended_ = false;
   bool in_burst_ = false;  // OnBurstEnd is due
-  CancelSource cancel_;
+  CachedCalls::Ticket draft_call_ = 0;
   TimerId deadline_timer_ = 0;
   TimerId generation_timer_ = 0;
   RequestClaim claim_;

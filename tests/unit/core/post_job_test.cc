@@ -146,11 +146,9 @@ struct World {
   World() {
     prompts = *PromptBuilder::Create({});
     template_writer = NewTemplateClient();
-    parts->cache_scope = "scope";
     parts->executor = executor;
-    parts->llm = &client;
+    parts->provider = client.provider();
     parts->template_writer = template_writer.get();
-    parts->cache = &cache;
     parts->store = &store;
     parts->profiles = &profiles;
     parts->prompts = prompts.get();
@@ -169,6 +167,17 @@ struct World {
   }
 
   std::shared_ptr<PostJob> Start(bool stream = false, bool restarts = false) {
+    if (calls == nullptr) {
+      CachedCalls::Parts ways;
+      ways.executor = executor;
+      ways.llm = llm;
+      ways.cache = &cache;
+      ways.scope = "scope";
+      ways.ttl = seconds(3600);
+      ways.keeps = [](const LlmReply& reply) { return !ParseReply(reply.text).content.empty(); };
+      calls = std::make_unique<CachedCalls>(std::move(ways));
+      parts->calls = calls.get();
+    }
     PostJob::Spec spec;
     spec.request = request;
     spec.call_id = 7;
@@ -196,6 +205,8 @@ struct World {
   HeldStore store;
   ScriptedProfiles profiles;
   HeldCache cache;
+  LlmClient* llm = &client;
+  std::unique_ptr<CachedCalls> calls;  // made by the first Start()
   std::unique_ptr<PromptBuilder> prompts;
   std::unique_ptr<LlmClient> template_writer;
   Metrics metrics;
@@ -622,7 +633,7 @@ TEST_CASE("cache: five texts kept and found again; refresh and bypass") {
 
 TEST_CASE("template texts are never cached: they would come back unmarked") {
   World world;
-  world.parts->llm = world.template_writer.get();
+  world.llm = world.template_writer.get();
   world.Start();
   REQUIRE(world.result->ok());
   CHECK(world.cache.values.empty());
@@ -734,12 +745,22 @@ TEST_CASE("each version has a flow of its own; a turn's deltas are one burst") {
   world.executor->RunReady();
   CHECK(world.recorder->bursts == 1);
   CHECK(world.recorder->flows.at(1) != world.recorder->flows.at(2));
-  for (const HeldClient::Held& call : world.client.calls) {
-    CHECK(call.request.flow == world.recorder->flows.at(call.request.version_number));
-  }
-  world.client.calls[0].sink.on_text("還有。");
+  // A version that is held back holds its own call back, until it goes on.
+  Flow& first = *world.client.calls[0].request.flow;
+  int resumed = 0;
+  first.SetOnResume([&resumed] { ++resumed; });
+  world.recorder->flows.at(1)->Pause();
+  for (HeldClient::Held& call : world.client.calls) call.sink.on_text("又一段。");
+  CHECK(first.paused());
+  CHECK_FALSE(world.client.calls[1].request.flow->paused());
+  world.recorder->flows.at(1)->Resume();
+  CHECK_FALSE(first.paused());
+  CHECK(resumed == 1);
   world.executor->RunReady();
   CHECK(world.recorder->bursts == 2);
+  world.client.calls[0].sink.on_text("還有。");
+  world.executor->RunReady();
+  CHECK(world.recorder->bursts == 3);
   world.client.AnswerAll();
   world.executor->RunReady();
   CHECK(world.ends == 1);
