@@ -177,7 +177,6 @@ std::optional<LlmReply> CachedCalls::Decode(const CacheKey& key, const std::stri
 void CachedCalls::LookUp(const FlightPtr& flight) {
   if (parts_.cache == parts_.memory) return Call(flight);
   const std::uint64_t step = ++flight->step;
-  Executor* const executor = parts_.executor.get();
   if (parts_.lock != nullptr) {
     if (flight->token.empty()) flight->token = NewUuid();
     parts_.lock->Take(flight->key, flight->token,
@@ -191,16 +190,25 @@ void CachedCalls::LookUp(const FlightPtr& flight) {
       if (flight->step == step) OnLookedUp(flight, bytes);
     });
   });
-  // One that waits for another process has no time to lose; Redis that went away says so.
-  if (flight->step != step || flight->waits_since) return;
-  flight->timer = executor->RunAt(executor->Now() + kLookLimit, [this, executor, flight, step] {
-    // An answer that is there, and waits behind this timer on a busy executor, is in time.
-    executor->Post([this, flight, step] {
-      if (flight->step != step) return;
-      ++counters_.too_late;
-      OnLookedUp(flight, nullptr);
-    });
-  });
+  // While another process writes the text, Redis's own limit is good enough.
+  if (flight->step == step && !flight->waits_since) LimitLook(flight);
+}
+
+// Redis's time is counted where its answers come in: by a clock of ours, a burst of posts or a busy
+// machine would look like a Redis that hangs, and texts that are there, or in another's hands,
+// would be written again.
+void CachedCalls::LimitLook(const FlightPtr& flight) {
+  auto late = [this, flight, step = flight->step] {
+    if (flight->step != step) return;
+    ++counters_.too_late;
+    OnLookedUp(flight, nullptr);
+  };
+  const auto& executor = parts_.executor;
+  if (parts_.lock == nullptr) {
+    flight->timer = executor->RunAt(executor->Now() + kLookLimit, std::move(late));
+  } else {
+    parts_.lock->IfLate(kLookLimit, [executor, late = std::move(late)] { executor->Post(late); });
+  }
 }
 
 void CachedCalls::OnLookedUp(const FlightPtr& flight,

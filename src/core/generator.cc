@@ -87,8 +87,9 @@ class Answer {
   std::future<Result<T>> answer_;
 };
 
-// What a generator's making waits for Redis at the most.
-constexpr milliseconds kFirstConnection{20};
+// What a generator's making waits for Redis at the most: a process that begins on a busy machine
+// needs tens of milliseconds to connect, and posts that come before are written without it.
+constexpr milliseconds kFirstConnection{500};
 
 // A wait that can be added to a time.
 milliseconds Bounded(milliseconds wait) {

@@ -19,6 +19,9 @@
 namespace postgen {
 namespace {
 
+// In which a limit is waited: each begins when this thread has its processor again.
+constexpr int kTurns = 4;
+
 // Arrays of replies do not nest deeper in any command of ours.
 constexpr int kMaxDepth = 2;
 
@@ -71,6 +74,12 @@ class RedisClient::Impl {
         [this, arguments = std::move(arguments), guard = Guard(this, std::move(done))]() mutable {
           Send(arguments, std::move(guard));
         });
+  }
+
+  void IfLate(std::chrono::milliseconds limit, std::function<void()> late) {
+    loop_.Post([this, turn = limit / kTurns, late = std::move(late)] {
+      WaitForAnswers(sent_, turn, kTurns, late);
+    });
   }
 
   void Stop() {
@@ -245,13 +254,26 @@ class RedisClient::Impl {
       return;
     }
     static_cast<void>(command.release());  // hiredis answers each command it took, once
+    ++sent_;
     due_.push_back(due);
     WatchOldest();
   }
 
   // Replies come in the order of the commands.
   void OnAnswered() {
+    ++answered_;
     if (!due_.empty()) due_.pop_front();
+  }
+
+  void WaitForAnswers(std::uint64_t until, Duration turn, int turns,
+                      const std::function<void()>& late) {
+    if (answered_ >= until) return;
+    if (turns == 0) return late();
+    loop_.RunAt(loop_.Now() + turn, [this, until, turn, turns, late] {
+      // Once more round the loop: what has come by now is read first.
+      loop_.Post(
+          [this, until, turn, turns, late] { WaitForAnswers(until, turn, turns - 1, late); });
+    });
   }
 
   // One timer, for the oldest command that is open; while connecting there is another limit.
@@ -328,6 +350,8 @@ class RedisClient::Impl {
   TimerId limit_ = 0;
   TimerId oldest_ = 0;
   std::size_t greetings_ = 0;
+  std::uint64_t sent_ = 0;
+  std::uint64_t answered_ = 0;  // or given up with their connection
   std::string refused_;
   std::deque<TimePoint> due_;
   std::chrono::milliseconds pause_ = kFirstPause;
@@ -339,6 +363,9 @@ RedisClient::RedisClient(RedisTarget target) : impl_(std::make_unique<Impl>(std:
 RedisClient::~RedisClient() { Stop(); }
 void RedisClient::Run(std::vector<std::string> arguments, Callback done) {
   impl_->Run(std::move(arguments), std::move(done));
+}
+void RedisClient::IfLate(std::chrono::milliseconds limit, std::function<void()> late) {
+  impl_->IfLate(limit, std::move(late));
 }
 void RedisClient::Stop() { impl_->Stop(); }
 void RedisClient::WaitUntilTried(TimePoint limit) const { impl_->WaitUntilTried(limit); }
