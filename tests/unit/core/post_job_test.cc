@@ -15,6 +15,7 @@
 #include "llm/clients.h"
 #include "request/post_json.h"
 #include "runtime/manual_executor.h"
+#include "support/held_parts.h"
 #include "support/scoped.h"
 
 namespace postgen {
@@ -22,46 +23,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-LlmReply Reply(const std::string& content) {
-  LlmReply reply;
-  reply.text = "標題：題\n內容：" + content;
-  reply.finish_reason = {FinishReason::Kind::kStop, "stop"};
-  reply.usage = {100, 50, 0};
-  reply.usage_kind = UsageKind::kExact;
-  reply.attempts = 1;
-  return reply;
-}
-
-LlmReply FailedReply(Code code) {
-  LlmReply reply;
-  reply.error = Error(code, "scripted failure");
-  reply.attempts = 1;
-  return reply;
-}
-
-// Holds calls until the test answers them.
-class HeldClient final : public LlmClient {
- public:
-  struct Held {
-    LlmRequest request;
-    CancelToken cancel;
-    LlmSink sink;
-  };
-
-  void Complete(LlmRequest request, CancelToken cancel, LlmSink sink) override {
-    calls.push_back({std::move(request), std::move(cancel), std::move(sink)});
-  }
-  std::string provider() const override { return "held"; }
-
-  void Answer(std::size_t call, LlmReply reply) { calls.at(call).sink.on_done(std::move(reply)); }
-  void AnswerAll() {
-    for (std::size_t i = 0; i < calls.size(); ++i)
-      Answer(i, Reply("第" + std::to_string(i) + "段。"));
-  }
-
-  std::deque<Held> calls;
-};
+using testing::FailedReply;
+using testing::HeldCache;
+using testing::HeldClient;
+using testing::Reply;
 
 class HeldStore final : public PostStore {
  public:
@@ -95,27 +60,6 @@ class ScriptedProfiles final : public ProfileStore {
  public:
   void Find(std::int64_t, TimePoint, FindCallback done) override { done(answer); }
   Result<FoundProfile> answer = FoundProfile{};
-};
-
-// A cache that answers when told, or never.
-class HeldCache final : public ResponseCache {
- public:
-  void Get(const CacheKey& key, GetCallback done) override {
-    if (hold) {
-      held.push_back(std::move(done));
-      return;
-    }
-    const auto found = values.find(key);
-    done(found == values.end() ? nullptr : std::make_shared<const std::string>(found->second));
-  }
-  void Put(const CacheKey& key, std::string value, milliseconds) override {
-    values[key] = std::move(value);
-  }
-  void Erase(const CacheKey& key) override { values.erase(key); }
-
-  bool hold = false;
-  std::vector<GetCallback> held;
-  std::map<CacheKey, std::string> values;
 };
 
 struct RecordedEvent {
