@@ -139,6 +139,7 @@ class GeneratorImpl final : public PostGenerator {
   struct Engine {
     Metrics metrics;
     Rng rng{RandomSeed()};
+    RecentChoices recent;
     std::unique_ptr<EventLoop> store_thread;
     std::shared_ptr<EventLoop> reactor;
     std::unique_ptr<PromptBuilder> prompts;
@@ -236,6 +237,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->profiles = engine->stores.profiles.get();
   shared->prompts = engine->prompts.get();
   shared->metrics = &engine->metrics;
+  shared->recent = &engine->recent;
   shared->rng = &engine->rng;
   // Posts do not read the key, so it is not kept twice.
   shared->options.llm.api_key.clear();

@@ -535,9 +535,17 @@ void PostJob::EndLateVersions() {
 
 void PostJob::ChooseAndStore() {
   Rng rng(seed_);
-  result_->chosen = ChooseVersion(parts_->options.choice, result_->versions, &rng);
+  LastChosen last_chosen;
+  // A seed is to choose the same version each time.
+  if (!request_.seed.has_value()) {
+    last_chosen = [this](const VersionResult& version) {
+      return parts_->recent->LastChosen(request_.tenant, result_->kol_serial, version.content);
+    };
+  }
+  result_->chosen = ChooseVersion(parts_->options.choice, result_->versions, &rng, last_chosen);
   if (result_->chosen == 0) return Fail(WorstError(result_->versions));
   Choose(result_->chosen, result_.get());
+  parts_->recent->Add(request_.tenant, result_->kol_serial, result_->content);
   const auto chosen =
       std::find_if(result_->versions.begin(), result_->versions.end(),
                    [this](const VersionResult& v) { return v.version_number == result_->chosen; });

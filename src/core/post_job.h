@@ -16,6 +16,7 @@
 
 #include "cache/cached_calls.h"
 #include "core/metrics.h"
+#include "core/recent_choices.h"
 #include "core/version_result.h"
 #include "postgen/llm_client.h"
 #include "postgen/observer.h"
@@ -46,7 +47,8 @@ struct PostParts {
   ProfileStore* profiles = nullptr;  // null: none
   const PromptBuilder* prompts = nullptr;
   Metrics* metrics = nullptr;
-  Rng* rng = nullptr;  // used on the executor's thread only
+  RecentChoices* recent = nullptr;  // used on the executor's thread only
+  Rng* rng = nullptr;               // used on the executor's thread only
 };
 
 // All functions: on the executor's thread. A job keeps itself alive until it has ended.

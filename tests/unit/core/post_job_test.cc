@@ -3,11 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -97,6 +99,7 @@ struct World {
     parts->profiles = &profiles;
     parts->prompts = prompts.get();
     parts->metrics = &metrics;
+    parts->recent = &recent;
     parts->rng = &rng;
     request.stock_code = "2330";
     request.stock_name = "台積電";
@@ -154,6 +157,7 @@ struct World {
   std::unique_ptr<PromptBuilder> prompts;
   std::unique_ptr<LlmClient> template_writer;
   Metrics metrics;
+  RecentChoices recent;
   Rng rng{42};
   PostRequest request;
   int ends = 0;
@@ -573,6 +577,82 @@ TEST_CASE("cache: five texts kept and found again; refresh and bypass") {
     CHECK(world.client.calls.size() == 10);
     CHECK(world.cache.values.empty());
   }
+}
+
+TEST_CASE("cached texts take turns: a KOL's last ones are not chosen again") {
+  World world;
+  world.Start();
+  world.client.AnswerAll();
+  const auto ask_again = [&world](int times) {
+    std::vector<std::string> texts;
+    for (int i = 0; i < times; ++i) {
+      world.Start();
+      texts.push_back(world.result->content);
+    }
+    return texts;
+  };
+  SUBCASE("each is chosen once before one is chosen again, in the same order") {
+    std::vector<std::string> texts = {world.result->content};
+    for (const std::string& text : ask_again(9)) texts.push_back(text);
+    CHECK(std::set<std::string>(texts.begin(), texts.begin() + 5).size() == 5);
+    CHECK(std::equal(texts.begin(), texts.begin() + 5, texts.begin() + 5));
+    CHECK(world.store.rows.size() == 10);  // a row each
+  }
+  SUBCASE("a seed chooses the same each time") {
+    world.request.seed = 7;
+    const std::vector<std::string> texts = ask_again(4);
+    CHECK(std::set<std::string>(texts.begin(), texts.end()).size() == 1);
+  }
+  SUBCASE("another KOL's choices do not count") {
+    world.recent.Add("", 999, world.result->content);
+    CHECK(world.recent.LastChosen("", 208, world.result->content) == 1);
+  }
+  CHECK(world.client.calls.size() == 5);
+}
+
+TEST_CASE("posts that share their calls: each its own row, and they take turns") {
+  World world;
+  std::vector<std::shared_ptr<PostJob>> jobs;
+  for (int i = 0; i < 5; ++i) jobs.push_back(world.Start());
+  CHECK(world.client.calls.size() == 5);
+  jobs[0]->Cancel(Error(Code::kCancelled, "cancelled"));
+  CHECK_FALSE(world.client.calls.at(0).cancel.stop_requested());
+  world.client.AnswerAll();
+  CHECK(world.ends == 5);
+  REQUIRE(world.store.rows.size() == 4);
+  std::set<std::string> ids;
+  std::set<std::string> texts;
+  for (const PostRow& row : world.store.rows) {
+    ids.insert(row.post_id);
+    texts.insert(row.content);
+  }
+  CHECK(ids.size() == 4);
+  CHECK(texts.size() == 4);
+  // The last of them paid for nothing.
+  CHECK(world.result->from_cache);
+  CHECK(*world.result->cost_usd == 0.0);
+  CHECK(world.result->usage.prompt_tokens == 0);
+}
+
+TEST_CASE("a text from the cache comes as a stream to those who take one") {
+  World world;
+  world.request.versions = 1;
+  world.Start();
+  std::string content;
+  for (int i = 0; i < 100; ++i) content += "第" + std::to_string(i) + "句很長。";
+  world.client.Answer(0, Reply(content));
+  world.Start(/*stream=*/true);
+  REQUIRE(world.result->from_cache);
+  std::string heard;
+  int deltas = 0;
+  for (const RecordedEvent& event : world.recorder->events) {
+    if (event.type != Event::Type::kDelta || event.part != Event::Part::kContent) continue;
+    heard += event.text;
+    ++deltas;
+  }
+  CHECK(deltas > 3);
+  CHECK(content.rfind(heard, 0) == 0);
+  CHECK(heard.size() >= world.result->content.size());
 }
 
 TEST_CASE("template texts are never cached: they would come back unmarked") {
