@@ -75,6 +75,10 @@ DRIVERS = {
         Driver(
             "psycopg2-connect", "psycopg2, a connection each", (*_python("kol_lookup"), "psycopg2")
         ),
+        Driver("cache", "postgen, C++", _program("cache")),
+        Driver("cache-python", "postgen, Python", (*_python("cache_python"), "postgen")),
+        Driver("cachetools", "cachetools", (*_python("cache_python"), "cachetools")),
+        Driver("redis-py", "redis-py, Redis beside it", (*_python("cache_python"), "redis-py")),
     )
 }
 
@@ -152,8 +156,8 @@ class Pace:
         return self.ttft_ms + tokens / self.tokens_per_s * 1e3
 
 
-def run_alone(driver: Driver, url: str, flags: Sequence[str]) -> Figures:
-    """One run: the driver's report."""
+def report(driver: Driver, url: str, flags: Sequence[str] = ()) -> Figures:
+    """What the driver says of one run of its own."""
     done = subprocess.run(
         [*driver.command, "--url", url, *flags],
         cwd=driver.folder,
@@ -166,6 +170,12 @@ def run_alone(driver: Driver, url: str, flags: Sequence[str]) -> Figures:
     if done.returncode != 0:
         raise SystemExit(f"{driver.title}: status {done.returncode}: {done.stderr.strip()}")
     figures: Figures = json.loads(done.stdout)
+    return figures
+
+
+def run_alone(driver: Driver, url: str, flags: Sequence[str]) -> Figures:
+    """The report, and the driver's CPU."""
+    figures = report(driver, url, flags)
     cpu_s = figures["cpu_user_s"] + figures["cpu_system_s"]
     figures["cores"] = cpu_s / figures["wall_s"]
     figures["cpu_us_per_call"] = cpu_s / figures["calls"] * 1e6

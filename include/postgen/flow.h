@@ -1,7 +1,9 @@
-// Back-pressure: how the listener of a stream holds it back while it cannot keep up. One flow is
-// one version of one post. While it is paused, no more is read from its connection, so that the
-// provider has to wait; other streams go on, limits on the provider's silence stand still, and
-// nothing is lost. EventQueue does all this by itself.
+// How those who wait for a completion steer it while it runs. One flow is one completion.
+//
+// Back-pressure: the listener of a stream holds it back while it cannot keep up. While it is
+// paused, no more is read from its connection, so that the provider has to wait; other streams go
+// on, limits on the provider's silence stand still, and nothing is lost. EventQueue does all this
+// by itself.
 #ifndef POSTGEN_FLOW_H_
 #define POSTGEN_FLOW_H_
 
@@ -9,6 +11,8 @@
 #include <functional>
 #include <mutex>
 #include <utility>
+
+#include "postgen/types.h"
 
 namespace postgen {
 
@@ -27,6 +31,15 @@ class Flow {
     if (paused_.exchange(false) && on_resume_) on_resume_();
   }
 
+  // For those who share one completion: it has until `deadline`, where that is later than its
+  // request says and than what was said before.
+  void Extend(TimePoint deadline) {
+    TimePoint before = deadline_;
+    while (before < deadline && !deadline_.compare_exchange_weak(before, deadline)) {
+    }
+  }
+  TimePoint deadline() const { return deadline_; }
+
   // For the source of the text: an LlmClient, which asks after each delivery. One that does not
   // only costs memory. `on_resume` is called from any thread, must not block and must not use the
   // flow; not after SetOnResume(nullptr) has returned.
@@ -38,6 +51,7 @@ class Flow {
 
  private:
   std::atomic<bool> paused_ = false;
+  std::atomic<TimePoint> deadline_ = TimePoint::min();
   std::mutex mutex_;
   std::function<void()> on_resume_;  // guarded by mutex_
 };

@@ -39,8 +39,8 @@ struct LlmRequest {
       0;  // visible tokens; the client adds a reasoning allowance where needed
   std::optional<double> temperature;      // absent: the provider's default
   bool stream = false;                    // deliver text through LlmSink::on_text as it arrives
-  TimePoint deadline = TimePoint::max();  // retries included
-  std::shared_ptr<Flow> flow;  // with `stream`: asks to hold the text back; may be null (flow.h)
+  TimePoint deadline = TimePoint::max();  // retries included; `flow` may give more time
+  std::shared_ptr<Flow> flow;             // of those who wait; may be null (flow.h)
   // What the request is for. Writers that answer without a model (template) use it; the built-in
   // client uses max_words and posting_type for llm.early_stop, and nothing else of it.
   std::string posting_type;
@@ -74,9 +74,9 @@ struct LlmReply {
 // Where a completion goes. Functions may be called from any thread, one at a time, and must not
 // block.
 struct LlmSink {
-  // Text as it arrives, in order; borrowed for the call. May be empty: then nobody listens. Not
-  // called after on_done. A client that retries does so only before the first on_text, unless
-  // there is on_reset.
+  // Text as it arrives, in order; borrowed for the call. May be empty: then nobody listens. Without
+  // LlmRequest::stream it is called where text comes piece by piece anyway. Not called after
+  // on_done. A client that retries does so only before the first on_text, unless there is on_reset.
   std::function<void(std::string_view)> on_text;
   // All text so far is void: the reply broke off and is asked for once more. Empty: a reply that
   // breaks off after its first text is failed.

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "cache/cache_key.h"
+#include "cache/cached_calls.h"
 #include "cache/redis_cache.h"
 #include "core/call_state.h"
 #include "core/metrics.h"
@@ -28,6 +29,7 @@
 #include "runtime/mutex.h"
 #include "runtime/random.h"
 #include "store/stores.h"
+#include "version/reply_text.h"
 
 namespace postgen {
 namespace {
@@ -90,8 +92,9 @@ class Answer {
   std::future<Result<T>> answer_;
 };
 
-// What a generator's making waits for Redis at the most.
-constexpr milliseconds kFirstConnection{20};
+// What a generator's making waits for Redis at the most: a process that begins on a busy machine
+// needs tens of milliseconds to connect, and posts that come before are written without it.
+constexpr milliseconds kFirstConnection{500};
 
 // What a generator's end waits for the budget's ledger at the most.
 constexpr milliseconds kLastSettlements{1000};
@@ -110,13 +113,6 @@ Result<std::unique_ptr<RedisClient>> ConnectRedis(std::string* url, const std::s
   auto redis = std::make_unique<RedisClient>(*std::move(target));
   *url = "redis://" + redis->shown();
   return redis;
-}
-
-std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options, RedisClient* redis) {
-  if (options.url == "none:") return nullptr;
-  auto memory = NewMemoryCache(static_cast<std::size_t>(options.max_bytes));
-  if (redis == nullptr) return memory;
-  return NewRedisCache(redis, std::move(memory));
 }
 
 // Does Redis answer? Else why not.
@@ -185,6 +181,7 @@ class GeneratorImpl final : public PostGenerator {
   struct Engine {
     Metrics metrics;
     Rng rng{RandomSeed()};
+    RecentChoices recent;
     std::unique_ptr<EventLoop> store_thread;
     std::shared_ptr<EventLoop> reactor;
     std::unique_ptr<PromptBuilder> prompts;
@@ -193,11 +190,14 @@ class GeneratorImpl final : public PostGenerator {
     std::unique_ptr<ProcessRoll> roll;         // beside `shared`
     std::unique_ptr<SpendingLedger> spending;  // beside `shared`
     std::unique_ptr<SharedLimits> limits;      // beside `shared`
-    std::unique_ptr<ResponseCache> cache;
+    std::shared_ptr<ResponseCache> memory;  // null: none
+    std::shared_ptr<ResponseCache> cache;   // null: none; the memory, or what it is in front of
+    std::unique_ptr<FlightLock> lock;       // null: none
     Stores stores;
     std::shared_ptr<SpendingBudget> budget;  // null: none
     std::unique_ptr<LlmClient> template_writer;
     std::unique_ptr<LlmClient> llm;
+    std::unique_ptr<CachedCalls> calls;
     std::shared_ptr<const PostParts> parts;
 
     // On the reactor thread only.
@@ -215,6 +215,8 @@ class GeneratorImpl final : public PostGenerator {
   explicit GeneratorImpl(std::unique_ptr<Engine> engine)
       : engine_(std::move(engine)), owner_pid_(getpid()) {}
 
+  static Status OpenCache(Options* options, std::unique_ptr<ResponseCache> given, Engine* engine);
+  static std::unique_ptr<CachedCalls> NewCalls(const Options& options, const Engine& engine);
   bool forked() const { return getpid() != owner_pid_; }
   Diagnosis DiagnoseCache(TimePoint deadline);
   Diagnosis DiagnoseShared(TimePoint deadline);
@@ -290,23 +292,17 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
     if (!llm.ok()) return llm.error();
     engine->llm = *std::move(llm);
   }
-  if (parts.cache != nullptr) {
-    engine->cache = std::move(parts.cache);
-  } else {
-    Result<std::unique_ptr<RedisClient>> redis = ConnectRedis(&options.cache.url, "cache.url");
-    if (!redis.ok()) return redis.error();
-    engine->redis = *std::move(redis);
-    engine->cache = NewCache(options.cache, engine->redis.get());
+  if (Status opened = OpenCache(&options, std::move(parts.cache), engine.get()); !opened.ok()) {
+    return opened.error();
   }
+  engine->calls = NewCalls(options, *engine);
 
   auto shared = std::make_shared<PostParts>();
-  shared->cache_scope = CacheScope(options.cache, options.llm);
-  shared->cache_endpoint = CacheEndpoint(options.llm);
   shared->options = std::move(options);
   shared->executor = engine->reactor;
-  shared->llm = engine->llm.get();
+  shared->provider = engine->llm->provider();
+  shared->calls = engine->calls.get();
   shared->template_writer = engine->template_writer.get();
-  shared->cache = engine->cache.get();
   shared->store = engine->stores.posts.get();
   shared->spool = engine->stores.spool.get();
   shared->ledger = engine->stores.ledger.get();
@@ -315,6 +311,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   // The offline writer costs nothing.
   if (shared->options.llm.provider != "template") shared->budget = engine->budget;
   shared->metrics = &engine->metrics;
+  shared->recent = &engine->recent;
   shared->rng = &engine->rng;
   // Posts do not read the key, so it is not kept twice.
   shared->options.llm.api_key.clear();
@@ -323,6 +320,37 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   // So that the first post of a short-lived process finds it.
   if (engine->redis) engine->redis->WaitUntilTried(engine->reactor->Now() + kFirstConnection);
   return std::unique_ptr<PostGenerator>(new GeneratorImpl(std::move(engine)));
+}
+
+Status GeneratorImpl::OpenCache(Options* options, std::unique_ptr<ResponseCache> given,
+                                Engine* engine) {
+  if (given != nullptr || options->cache.url == "none:") {
+    engine->cache = std::move(given);
+    return {};
+  }
+  Result<std::unique_ptr<RedisClient>> redis = ConnectRedis(&options->cache.url, "cache.url");
+  if (!redis.ok()) return redis.error();
+  engine->memory = NewMemoryCache(static_cast<std::size_t>(options->cache.max_bytes));
+  engine->cache = engine->memory;
+  if (*redis == nullptr) return {};
+  engine->redis = *std::move(redis);
+  engine->cache = NewRedisCache(engine->redis.get(), engine->memory);
+  engine->lock = std::make_unique<FlightLock>(engine->redis.get());
+  return {};
+}
+
+std::unique_ptr<CachedCalls> GeneratorImpl::NewCalls(const Options& options, const Engine& engine) {
+  CachedCalls::Parts parts;
+  parts.executor = engine.reactor;
+  parts.llm = engine.llm.get();
+  parts.cache = engine.cache.get();
+  parts.memory = engine.memory.get();
+  parts.lock = engine.lock.get();
+  parts.scope = CacheScope(options.cache, options.llm);
+  parts.endpoint = CacheEndpoint(options.llm);
+  parts.ttl = std::chrono::seconds(options.cache.ttl_s);
+  parts.keeps = [](const LlmReply& reply) { return !ParseReply(reply.text).content.empty(); };
+  return std::make_unique<CachedCalls>(std::move(parts));
 }
 
 GeneratorImpl::~GeneratorImpl() {
@@ -464,6 +492,7 @@ Status GeneratorImpl::Close(milliseconds drain) {
 std::string GeneratorImpl::MetricsJson() const {
   if (forked()) return "{}";
   MetricsParts parts;
+  parts.cache = engine_->calls->Look();
   parts.llm = engine_->llm->MetricsJson();
   if (engine_->redis) parts.redis = RedisJson(engine_->redis->Look());
   if (engine_->shared) parts.shared = RedisJson(engine_->shared->Look(), engine_->roll->count());

@@ -91,11 +91,6 @@ void Metrics::PostRefused(Code code) {
   ++counters_.posts_failed[code];
 }
 
-void Metrics::CacheLookup(bool hit) {
-  const MutexLock lock(&mutex_);
-  ++(hit ? counters_.cache_hits : counters_.cache_misses);
-}
-
 std::string Metrics::ToJson(const MetricsParts& parts) const {
   const MutexLock lock(&mutex_);
   std::string out;
@@ -123,8 +118,11 @@ std::string Metrics::ToJson(const MetricsParts& parts) const {
   json.EndObject();
   json.Key("cost_usd").Fixed(counters_.cost_usd, 9);
   json.Key("cache").BeginObject();
-  json.Key("hits").Int(counters_.cache_hits);
-  json.Key("misses").Int(counters_.cache_misses);
+  json.Key("hits").Int(parts.cache.hits);
+  json.Key("misses").Int(parts.cache.misses);
+  json.Key("joined").Int(parts.cache.joined);
+  json.Key("awaited").Int(parts.cache.awaited);
+  json.Key("too_late").Int(parts.cache.too_late);
   json.EndObject();
   json.Key("stage_ms").BeginObject();
   json.Key("1_parse_request").Fixed(counters_.stage_ms.parse_request_ms, 3);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "cache/cached_calls.h"
 #include "limits/spending_budget.h"
 #include "postgen/types.h"
 #include "redis/redis_client.h"
@@ -20,8 +21,9 @@ namespace postgen {
 std::string RedisJson(const RedisClient::View& view,
                       std::optional<std::int64_t> processes = std::nullopt);
 
-// What the parts of a generator tell of themselves, as JSON; left out where it is empty.
+// What the parts of a generator tell of themselves, as JSON where that is at hand; left out where it is empty.
 struct MetricsParts {
+  CachedCalls::View cache;
   std::string llm;     // LlmClient::MetricsJson()
   std::string redis;   // RedisJson() of the cache
   std::string shared;  // RedisJson() of shared.url
@@ -37,11 +39,9 @@ class Metrics {
   void PostEnded(const PostResult& result);
   // A post was refused before it started (busy, closed, invalid).
   void PostRefused(Code code);
-  void CacheLookup(bool hit);
 
   // {"posts": {...}, "versions": {...}, "tokens": {...}, "cost_usd", "cache": {...}, "stage_ms":
-  // {...}, "llm": {...}, "redis": {...}, "shared": {...}, "spool": {...}, "budget":
-  // {...}}.
+  // {...}, "llm": {...}, "redis": {...}, "shared": {...}, "spool": {...}, "budget": {...}}.
   std::string ToJson(const MetricsParts& parts) const;
 
  private:
@@ -57,8 +57,6 @@ class Metrics {
     std::int64_t attempts = 0;
     Usage tokens;
     double cost_usd = 0;
-    std::int64_t cache_hits = 0;
-    std::int64_t cache_misses = 0;
     Timings stage_ms;  // sums over ended posts
   };
 

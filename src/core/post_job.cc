@@ -5,8 +5,6 @@
 #include <cstddef>
 #include <utility>
 
-#include "cache/cache_entry.h"
-#include "cache/cache_key.h"
 #include "core/model_choice.h"
 #include "digest/sha256.h"
 #include "meter/prices.h"
@@ -31,8 +29,8 @@ constexpr milliseconds kClaimPoll{200};
 // two seconds of the store's return.
 constexpr milliseconds kOwnersSpool{3000};
 
-// A cache never costs a post more than this.
-constexpr milliseconds kCacheLimit{20};
+// Of a stream from a text that is there whole.
+constexpr std::size_t kPieceBytes = 256;
 
 // What a post keeps back of its time to write the row.
 Duration StoreReserve(milliseconds deadline) {
@@ -50,15 +48,6 @@ milliseconds DeadlineOf(const PostRequest& request, const Options& options) {
 bool IsManual(const PostRequest& request) {
   return request.title.has_value() && !request.title->empty() && request.content.has_value() &&
          !request.content->empty();
-}
-
-bool IsCacheable(const LlmReply& reply) {
-  const FinishReason::Kind kind = reply.finish_reason.kind;
-  // Template text that came back from a cache would no longer be marked as such.
-  return reply.ok() && reply.source == Source::kLlm && !reply.text.empty() &&
-         // A stand-in's text is none of the model that the key names.
-         reply.asked_model.empty() &&
-         (kind == FinishReason::Kind::kStop || kind == FinishReason::Kind::kEarlyStop);
 }
 
 }  // namespace
@@ -86,7 +75,7 @@ PostJob::PostJob(std::shared_ptr<const PostParts> parts, Spec spec, DoneCallback
   result_->kol_nickname = "KOL-" + std::to_string(result_->kol_serial);
   result_->kol_persona = request_.kol_persona;
   result_->commodity_tags = CommodityTagsJson(request_);
-  result_->provider = parts_->llm->provider();
+  result_->provider = parts_->provider;
   result_->warnings = request_.warnings;
 }
 
@@ -379,13 +368,13 @@ LlmRequest PostJob::MakeRequest(VersionPlan plan, bool stream) const {
 }
 
 void PostJob::StartDraft() {
-  LlmRequest request =
+  const LlmRequest request =
       MakeRequest(parts_->prompts->BuildDraft(request_, profile()), /*stream=*/false);
   LlmSink sink;
   sink.on_done = [self = shared_from_this()](LlmReply reply) {
     self->Continue([self, reply = std::move(reply)] { self->OnDraft(reply); });
   };
-  CallLlm(std::move(request), std::move(sink));
+  draft_call_ = CallLlm(request, std::move(sink));
 }
 
 void PostJob::OnDraft(const LlmReply& reply) {
@@ -397,7 +386,7 @@ void PostJob::OnDraft(const LlmReply& reply) {
     result_->warnings.push_back("the draft failed (" + std::string(CodeName(reply.error->code)) +
                                 "); the versions were written without it");
   }
-  AddUsage(reply.usage, CostOf(reply, RulesFor(reply)));
+  AddUsage(reply.source, reply.usage, CostOf(reply, RulesFor(reply)));
   StartVersions(reply.ok() ? ParseReply(reply.text).content : "");
 }
 
@@ -429,42 +418,6 @@ void PostJob::StartVersion(std::size_t index) {
   started.version_number = version_number;
   Emit(started);
 
-  const bool caches = parts_->cache != nullptr && parts_->options.cache.ttl_s > 0 &&
-                      request_.cache != CacheMode::kBypass;
-  if (!caches) return CallModel(index);
-  task.key =
-      MakeCacheKey(parts_->cache_scope, request_.tenant, parts_->cache_endpoint, task.request);
-  task.store_in_cache = true;
-  if (request_.cache == CacheMode::kRefresh) return CallModel(index);
-
-  const auto self = shared_from_this();
-  task.waits_for_cache = true;
-  parts_->cache->Get(task.key, [self, index](std::shared_ptr<const std::string> bytes) {
-    self->Continue([self, index, bytes = std::move(bytes)] { self->OnCacheAnswer(index, bytes); });
-  });
-  if (!ended_ && task.waits_for_cache) {
-    task.cache_timer =
-        parts_->executor->RunAt(parts_->executor->Now() + kCacheLimit,
-                                [self, index] { self->OnCacheAnswer(index, nullptr); });
-  }
-}
-
-void PostJob::OnCacheAnswer(std::size_t index, const std::shared_ptr<const std::string>& bytes) {
-  VersionTask& task = tasks_[index];
-  if (ended_ || task.ended || !task.waits_for_cache) return;
-  task.waits_for_cache = false;
-  parts_->executor->CancelTimer(task.cache_timer);
-
-  std::optional<LlmReply> hit = bytes ? DecodeCacheEntry(task.key, *bytes) : std::nullopt;
-  if (bytes != nullptr && !hit.has_value()) parts_->cache->Erase(task.key);
-  parts_->metrics->CacheLookup(hit.has_value());
-  if (!hit.has_value()) return CallModel(index);
-  task.store_in_cache = false;
-  OnReply(index, std::move(*hit));
-}
-
-void PostJob::CallModel(std::size_t index) {
-  VersionTask& task = tasks_[index];
   const auto self = shared_from_this();
   LlmSink sink;
   if (stream_) {
@@ -481,10 +434,10 @@ void PostJob::CallModel(std::size_t index) {
       self->OnReply(index, std::move(reply));
     });
   };
-  CallLlm(task.request, std::move(sink));
+  task.call = CallLlm(task.request, std::move(sink));
 }
 
-void PostJob::CallLlm(LlmRequest request, LlmSink sink) {
+CachedCalls::Ticket PostJob::CallLlm(const LlmRequest& request, LlmSink sink) {
   if (bill_ != nullptr) {
     // Also of a call that the post does not wait for any more.
     sink.on_done = [self = shared_from_this(), on_done = std::move(sink.on_done)](LlmReply reply) {
@@ -492,7 +445,7 @@ void PostJob::CallLlm(LlmRequest request, LlmSink sink) {
       on_done(std::move(reply));
     };
   }
-  parts_->llm->Complete(std::move(request), cancel_.get_token(), std::move(sink));
+  return parts_->calls->Complete(request_.tenant, request_.cache, request, std::move(sink));
 }
 
 void PostJob::ListenForText(std::size_t index) {
@@ -518,24 +471,24 @@ void PostJob::PushText(std::size_t index, std::string_view text) {
   task.deltas->Push(text);
 }
 
+// Of a text that is there whole: cached, or from a client that does not stream. Those who show it
+// as it comes get it in more than one piece.
+void PostJob::PushInPieces(std::size_t index, std::string_view text) {
+  for (std::size_t at = 0; at < text.size() && !ended_; at += kPieceBytes) {
+    PushText(index, text.substr(at, kPieceBytes));
+  }
+}
+
 void PostJob::OnReply(std::size_t index, LlmReply reply) {
   VersionTask& task = tasks_[index];
   if (task.ended) return;  // it came after generation was due
   if (stream_ && reply.ok()) {
-    if (!task.any_text)
-      PushText(index, reply.text);  // cached, or from a client that does not stream
+    if (!task.any_text) PushInPieces(index, reply.text);
     task.deltas->End();
   }
-  std::string cache_entry;
-  if (task.store_in_cache && IsCacheable(reply)) cache_entry = EncodeCacheEntry(task.key, reply);
-
   task.provider = reply.provider;
   const VersionRules rules = RulesFor(reply);
   VersionResult version = MakeVersion(result_->versions[index], std::move(reply), rules);
-  if (version.ok() && !cache_entry.empty()) {
-    parts_->cache->Put(task.key, std::move(cache_entry),
-                       std::chrono::seconds(parts_->options.cache.ttl_s));
-  }
   if (!version.ok() && parts_->options.llm.on_failure == OnFailure::kTemplate) {
     version = FillFromTemplate(index, std::move(version));
   }
@@ -565,8 +518,7 @@ VersionResult PostJob::FillFromTemplate(std::size_t index, VersionResult failed)
 
 void PostJob::EndVersion(std::size_t index, VersionResult version) {
   tasks_[index].ended = true;
-  // What a cached text once took was paid for then; its own cost is 0.
-  AddUsage(version.source == Source::kCache ? Usage{} : version.usage, version.cost_usd);
+  AddUsage(version.source, version.usage, version.cost_usd);
   if (version.ok() && !first_version_at_.has_value()) {
     first_version_at_ = parts_->executor->Now();
   }
@@ -613,6 +565,11 @@ void PostJob::ReportVersion(std::size_t index) {
   ChooseAndStore();
 }
 
+void PostJob::LeaveCalls() {
+  parts_->calls->Leave(draft_call_);
+  for (const VersionTask& task : tasks_) parts_->calls->Leave(task.call);
+}
+
 // The model's time is over: what is finished makes the post.
 void PostJob::OnGenerationDue() {
   if (ended_ || last_version_at_.has_value()) return;
@@ -629,22 +586,30 @@ void PostJob::OnGenerationDue() {
 
 void PostJob::EndLateVersions() {
   if (ended_ || last_version_at_.has_value()) return;
-  cancel_.request_stop();
   for (std::size_t i = 0; i < tasks_.size() && !ended_; ++i) {
     if (tasks_[i].ended) continue;
     LlmReply reply;
     reply.error = Error(Code::kDeadline, "the version was not finished when the post was due");
     OnReply(i, std::move(reply));
   }
+  LeaveCalls();
 }
 
 // --- The post -----------------------------------------------------------------------------------
 
 void PostJob::ChooseAndStore() {
   Rng rng(seed_);
-  result_->chosen = ChooseVersion(parts_->options.choice, result_->versions, &rng);
+  LastChosen last_chosen;
+  // A seed is to choose the same version each time.
+  if (!request_.seed.has_value()) {
+    last_chosen = [this](const VersionResult& version) {
+      return parts_->recent->LastChosen(request_.tenant, result_->kol_serial, version.content);
+    };
+  }
+  result_->chosen = ChooseVersion(parts_->options.choice, result_->versions, &rng, last_chosen);
   if (result_->chosen == 0) return Fail(WorstError(result_->versions));
   Choose(result_->chosen, result_.get());
+  parts_->recent->Add(request_.tenant, result_->kol_serial, result_->content);
   const auto chosen =
       std::find_if(result_->versions.begin(), result_->versions.end(),
                    [this](const VersionResult& v) { return v.version_number == result_->chosen; });
@@ -765,14 +730,13 @@ void PostJob::Finish() {
   parts_->executor->CancelTimer(deadline_timer_);
   parts_->executor->CancelTimer(generation_timer_);
   EndClaim();
-  for (const VersionTask& task : tasks_) parts_->executor->CancelTimer(task.cache_timer);
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     VersionResult& version = result_->versions[i];
     if (!tasks_[i].ended && result_->error.has_value()) {
       version.error = Error(result_->error->code, "the post ended before the version did");
     }
   }
-  cancel_.request_stop();
+  LeaveCalls();
   if (journaled_ && !result_->ok()) {
     // Nobody wants what was cancelled; what failed late was paid for and becomes a row.
     if (result_->error->code == Code::kCancelled) {
@@ -851,10 +815,13 @@ VersionRules PostJob::RulesFor(const LlmReply& reply) const {
   return rules;
 }
 
-void PostJob::AddUsage(const Usage& usage, std::optional<double> cost_usd) {
-  result_->usage.prompt_tokens += usage.prompt_tokens;
-  result_->usage.completion_tokens += usage.completion_tokens;
-  result_->usage.cached_tokens += usage.cached_tokens;
+void PostJob::AddUsage(Source source, const Usage& usage, std::optional<double> cost_usd) {
+  // What a cached text once took was paid for then; its own cost is 0.
+  if (source != Source::kCache) {
+    result_->usage.prompt_tokens += usage.prompt_tokens;
+    result_->usage.completion_tokens += usage.completion_tokens;
+    result_->usage.cached_tokens += usage.cached_tokens;
+  }
   // A sum that leaves something out would look like the whole.
   cost_known_ = cost_known_ && cost_usd.has_value();
   result_->cost_usd =

@@ -14,17 +14,17 @@
 #include <string>
 #include <vector>
 
+#include "cache/cached_calls.h"
 #include "core/metrics.h"
 #include "core/post_bill.h"
+#include "core/recent_choices.h"
 #include "core/version_result.h"
 #include "limits/spending_budget.h"
-#include "postgen/cancel.h"
 #include "postgen/llm_client.h"
 #include "postgen/observer.h"
 #include "postgen/options.h"
 #include "postgen/post_store.h"
 #include "postgen/profile_store.h"
-#include "postgen/response_cache.h"
 #include "postgen/types.h"
 #include "prompt/prompt_builder.h"
 #include "runtime/executor.h"
@@ -39,12 +39,10 @@ namespace postgen {
 // all else must outlive the executor's thread only.
 struct PostParts {
   Options options;
-  std::string cache_scope;
-  std::string cache_endpoint;  // where texts come from, for their keys
   std::shared_ptr<Executor> executor;
-  LlmClient* llm = nullptr;
+  std::string provider;  // LlmClient::provider()
+  CachedCalls* calls = nullptr;
   LlmClient* template_writer = nullptr;
-  ResponseCache* cache = nullptr;    // null: none
   PostStore* store = nullptr;        // null: none
   RequestLedger* ledger = nullptr;   // null: none; REQUIRED for requests with an idempotency key
   Spool* spool = nullptr;            // null: none; where rows wait while the store is away
@@ -52,7 +50,8 @@ struct PostParts {
   std::shared_ptr<SpendingBudget> budget;  // null: posts may cost what they like
   const PromptBuilder* prompts = nullptr;
   Metrics* metrics = nullptr;
-  Rng* rng = nullptr;  // used on the executor's thread only
+  RecentChoices* recent = nullptr;  // used on the executor's thread only
+  Rng* rng = nullptr;               // used on the executor's thread only
 };
 
 // All functions: on the executor's thread. A job keeps itself alive until it has ended.
@@ -85,10 +84,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
     LlmRequest request;
     std::unique_ptr<ReplyStream> deltas;  // null unless deltas are wanted
     bool any_text = false;                // something went into deltas
-    CacheKey key{};
-    TimerId cache_timer = 0;
-    bool waits_for_cache = false;
-    bool store_in_cache = false;
+    CachedCalls::Ticket call = 0;
     std::string provider;  // that answered; empty: the client's only one
     bool ended = false;
   };
@@ -124,7 +120,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void StartVersion(std::size_t index);
   void OnCacheAnswer(std::size_t index, const std::shared_ptr<const std::string>& bytes);
   void CallModel(std::size_t index);
-  void CallLlm(LlmRequest request, LlmSink sink);
+  CachedCalls::Ticket CallLlm(const LlmRequest& request, LlmSink sink);
   void OnReply(std::size_t index, LlmReply reply);
   VersionResult FillFromTemplate(std::size_t index, VersionResult failed);
   void EndVersion(std::size_t index, VersionResult version);
@@ -132,6 +128,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void ReportVersion(std::size_t index);
   void OnGenerationDue();
   void EndLateVersions();
+  void LeaveCalls();
 
   void ChooseAndStore();
   static void Choose(int version_number, PostResult* result);
@@ -147,12 +144,13 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   LlmRequest MakeRequest(VersionPlan plan, bool stream) const;
   void ListenForText(std::size_t index);
   void PushText(std::size_t index, std::string_view text);
+  void PushInPieces(std::size_t index, std::string_view text);
   void TakeBackText(std::size_t index);
   void Emit(Event event);
   void EmitDelta(std::size_t index, Event::Part part, std::string_view text);
   // For a reply of another model than the one asked for.
   VersionRules RulesFor(const LlmReply& reply) const;
-  void AddUsage(const Usage& usage, std::optional<double> cost_usd);
+  void AddUsage(Source source, const Usage& usage, std::optional<double> cost_usd);
   const KolProfile* profile() const { return profile_.has_value() ? &*profile_ : nullptr; }
 
   // Constant after construction.
@@ -171,7 +169,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   DoneCallback done_;
   bool ended_ = false;
   bool in_burst_ = false;  // OnBurstEnd is due
-  CancelSource cancel_;
+  CachedCalls::Ticket draft_call_ = 0;
   TimerId deadline_timer_ = 0;
   TimerId generation_timer_ = 0;
   RequestClaim claim_;

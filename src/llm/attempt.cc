@@ -69,6 +69,11 @@ void Attempt::Start(std::string body, TimePoint deadline) {
   ArmTimer();
 }
 
+void Attempt::Extend(TimePoint deadline) {
+  deadline_ = deadline;
+  if (transfer_ != 0) ArmTimer();
+}
+
 void Attempt::Cancel() {
   if (transfer_ != 0) provider().transport->Cancel(std::exchange(transfer_, 0));
   context_->executor->CancelTimer(std::exchange(timer_, 0));

@@ -73,6 +73,8 @@ class Attempt final : public HttpHandler {
   // Sends the request. Limits that fall behind `deadline` are left to the owner, who has to end the
   // attempt by then.
   void Start(std::string body, TimePoint deadline);
+  // The owner has more time than it said.
+  void Extend(TimePoint deadline);
 
   // Time is up: what has come decides. True: it was enough to end the attempt (OnAttemptEnd was
   // called, and it may be gone). False: the attempt is cancelled.

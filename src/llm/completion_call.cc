@@ -39,8 +39,8 @@ CompletionCall::CompletionCall(CallContext* context, LlmRequest request, CancelT
     : context_(context),
       request_(std::move(request)),
       cancel_(std::move(cancel)),
-      listens_(request_.stream && sink.on_text != nullptr),
       streams_(AsksForStream(context->rules, request_)),
+      listens_((request_.stream || streams_) && sink.on_text != nullptr),
       sink_(std::move(sink)),
       on_end_(std::move(on_end)),
       watch_(context->executor, [this] { StartSecondAttempt(); }) {}
@@ -56,7 +56,6 @@ void CompletionCall::Begin() {
   ListenToFlow();
   routes = context_->dispatcher->RoutesFor(request_.model);
   closed.assign(routes.size(), false);
-  deadline = request_.deadline;
   tokens = EstimateTokens(request_);
   Queue();
 }
@@ -79,6 +78,7 @@ std::optional<Error> CompletionCall::CheckRequest() const {
 // --- Attempts -----------------------------------------------------------------------------------
 
 void CompletionCall::Queue() {
+  deadline = Due();
   tried.assign(routes.size(), false);
   state_ = State::kQueued;
   ArmTimer();
@@ -100,7 +100,7 @@ void CompletionCall::OnTurn(Permit permit) {
   state_ = State::kRunning;
   if (std::exchange(next_counts_, true)) ++history_.attempts;
   attempt_ = NewAttempt(std::move(permit));
-  attempt_->Start(WriteRequestBody(request_, parameters_, streams_), request_.deadline);
+  attempt_->Start(WriteRequestBody(request_, parameters_, streams_), Due());
 }
 
 std::unique_ptr<Attempt> CompletionCall::NewAttempt(Permit permit) {
@@ -130,7 +130,7 @@ void CompletionCall::StartSecondAttempt() {
   budget.Take(RetryBudget::kRetryCost);
   charged_for_second_ = RetryBudget::kRetryCost;
   second_ = NewAttempt(*std::move(permit));
-  second_->Start(WriteRequestBody(request_, parameters_, streams_), request_.deadline);
+  second_->Start(WriteRequestBody(request_, parameters_, streams_), Due());
 }
 
 // The first to give a token is the one that goes on.
@@ -173,6 +173,11 @@ void CompletionCall::ListenToFlow() {
   });
 }
 
+TimePoint CompletionCall::Due() const {
+  return request_.flow == nullptr ? request_.deadline
+                                  : std::max(request_.deadline, request_.flow->deadline());
+}
+
 void CompletionCall::OnAttemptEnd(Attempt* attempt) {
   const Route& route = attempt->route();
   if (streams_ && context_->rules.hedge) {
@@ -207,7 +212,7 @@ bool CompletionCall::Repair(const AttemptFailed& failed) {
                        parameters_, memory.Family(request_.model));
   if (!repaired) return false;
   memory.Learn(request_.model, *repaired);
-  if (context_->executor->Now() >= request_.deadline) return false;
+  if (context_->executor->Now() >= Due()) return false;
   repaired_ = repaired;
   next_counts_ = false;
   Queue();
@@ -254,8 +259,8 @@ void CompletionCall::RetryOrEnd(const AttemptFailed& failed) {
   if (failure.code == Code::kDns) ++history_.dns_failures;
 
   const std::optional<RetryDecision> retry =
-      DecideRetry(failure, history_, context_->rules.retry, context_->executor->Now(),
-                  request_.deadline, &attempt_->route().provider->budget, &context_->rng);
+      DecideRetry(failure, history_, context_->rules.retry, context_->executor->Now(), Due(),
+                  &attempt_->route().provider->budget, &context_->rng);
   if (!retry) return End(failed.error);
   state_ = State::kWaiting;
   retry_at_ = retry->at;
@@ -275,8 +280,7 @@ void CompletionCall::TakeBackText() {
 
 // For the deadline and, before it, the next retry. An attempt sees to its own limits.
 void CompletionCall::ArmTimer() {
-  const TimePoint due =
-      state_ == State::kWaiting ? std::min(request_.deadline, retry_at_) : request_.deadline;
+  const TimePoint due = state_ == State::kWaiting ? std::min(Due(), retry_at_) : Due();
   context_->executor->CancelTimer(std::exchange(timer_, 0));
   if (due == TimePoint::max()) return;
   timer_ = context_->executor->RunAt(due, [this] { OnTimer(); });
@@ -284,8 +288,15 @@ void CompletionCall::ArmTimer() {
 
 void CompletionCall::OnTimer() {
   timer_ = 0;
-  if (context_->executor->Now() >= request_.deadline) return OnDeadline();
-  Queue();
+  const TimePoint now = context_->executor->Now();
+  if (now >= Due()) return OnDeadline();
+  if (state_ == State::kWaiting && now >= retry_at_) return Queue();
+  // There is more time by now.
+  deadline = Due();
+  for (const auto* attempt : {&attempt_, &second_}) {
+    if (*attempt != nullptr) (*attempt)->Extend(deadline);
+  }
+  ArmTimer();
 }
 
 void CompletionCall::OnDeadline() {

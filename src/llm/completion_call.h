@@ -65,6 +65,8 @@ class CompletionCall final : public AttemptOwner,
   void TakeBackText();
 
   void ListenToFlow();
+  // The request's, or later where others came to wait.
+  TimePoint Due() const;
 
   void ArmTimer();
   void OnTimer();
@@ -76,8 +78,8 @@ class CompletionCall final : public AttemptOwner,
   CallContext* const context_;
   LlmRequest request_;  // its model is the one that is asked
   const CancelToken cancel_;
-  const bool listens_;  // does the caller take text as it arrives?
   const bool streams_;  // do we ask the provider for a stream?
+  const bool listens_;  // does the caller take text as it arrives?
 
   LlmSink sink_;
   std::function<void(CompletionCall*)> on_end_;

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <future>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -73,11 +75,29 @@ class RedisClient::Impl {
         });
   }
 
-  void Stop() {
-    loop_.Post([this] {
-      stopped_ = true;
-      Drop("the client was stopped");
+  void IfLate(std::chrono::milliseconds limit, std::function<void()> late) {
+    loop_.Post([this, limit, late = std::move(late)] {
+      loop_.RunAt(loop_.Now() + limit, [this, until = sent_, late] {
+        // Once more round the loop: what has come by now is read first.
+        loop_.Post([this, until, late] {
+          if (answered_ < until) late();
+        });
+      });
     });
+  }
+
+  void Stop() {
+    // Ready when the task lets go of it, also where the loop has ended and does not run it.
+    auto flushed = std::make_shared<std::promise<void>>();
+    const std::future<void> done = flushed->get_future();
+    loop_.Post([this, flushed = std::move(flushed)]() mutable {
+      stopped_ = true;
+      if (!ready_.exchange(false) || answered_ == sent_) {
+        return Drop("the client was stopped");
+      }
+      flushed_ = std::move(flushed);  // by the last answer, or when the connection is given up
+    });
+    done.wait();
     loop_.Stop();
   }
 
@@ -245,13 +265,16 @@ class RedisClient::Impl {
       return;
     }
     static_cast<void>(command.release());  // hiredis answers each command it took, once
+    ++sent_;
     due_.push_back(due);
     WatchOldest();
   }
 
   // Replies come in the order of the commands.
   void OnAnswered() {
+    ++answered_;
     if (!due_.empty()) due_.pop_front();
+    if (answered_ == sent_) flushed_.reset();
   }
 
   // One timer, for the oldest command that is open; while connecting there is another limit.
@@ -259,9 +282,12 @@ class RedisClient::Impl {
     if (oldest_ != 0 || due_.empty()) return;
     oldest_ = loop_.RunAt(due_.front(), [this] {
       oldest_ = 0;
-      if (due_.empty()) return;
-      if (ready_ && due_.front() <= loop_.Now()) return Drop("it did not answer in time");
-      if (ready_) WatchOldest();
+      // Once more round the loop: what has come by now is read first.
+      loop_.Post([this] {
+        if (due_.empty() || oldest_ != 0 || greetings_ > 0) return;
+        if (due_.front() <= loop_.Now()) return Drop("it did not answer in time");
+        WatchOldest();
+      });
     });
   }
 
@@ -279,6 +305,7 @@ class RedisClient::Impl {
     ready_ = false;
     refused_.clear();
     due_.clear();
+    flushed_.reset();
     loop_.CancelTimer(std::exchange(limit_, 0));
     loop_.CancelTimer(std::exchange(oldest_, 0));
     Retry(why);
@@ -328,6 +355,9 @@ class RedisClient::Impl {
   TimerId limit_ = 0;
   TimerId oldest_ = 0;
   std::size_t greetings_ = 0;
+  std::uint64_t sent_ = 0;
+  std::uint64_t answered_ = 0;                   // or given up with their connection
+  std::shared_ptr<std::promise<void>> flushed_;  // who stops the client waits for it
   std::string refused_;
   std::deque<TimePoint> due_;
   std::chrono::milliseconds pause_ = kFirstPause;
@@ -339,6 +369,9 @@ RedisClient::RedisClient(RedisTarget target) : impl_(std::make_unique<Impl>(std:
 RedisClient::~RedisClient() { Stop(); }
 void RedisClient::Run(std::vector<std::string> arguments, Callback done) {
   impl_->Run(std::move(arguments), std::move(done));
+}
+void RedisClient::IfLate(std::chrono::milliseconds limit, std::function<void()> late) {
+  impl_->IfLate(limit, std::move(late));
 }
 void RedisClient::Stop() { impl_->Stop(); }
 void RedisClient::WaitUntilTried(TimePoint limit) const { impl_->WaitUntilTried(limit); }

@@ -58,7 +58,13 @@ class RedisClient {
   // client's thread, or, where it is away, before returning. `done` must not block. Thread-safe.
   void Run(std::vector<std::string> arguments, Callback done);
 
-  // Answers what is open with kAway, and ends the thread. Idempotent. Not on the client's thread.
+  // Calls `late` on the client's thread where what was given to Run() before is not answered after
+  // `limit`; forgets it else. The answers, or kAway, may come yet. Thread-safe.
+  void IfLate(std::chrono::milliseconds limit, std::function<void()> late);
+
+  // Waits for the answers to what is open, within kReplyLimit, so that a process that ends at once
+  // still leaves behind what it wrote; answers the rest with kAway, and ends the thread.
+  // Idempotent. Not on the client's thread.
   void Stop();
 
   // Until the first connection was made or has failed, or `limit` has come. Not on the client's

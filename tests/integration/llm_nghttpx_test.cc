@@ -1,14 +1,9 @@
 // The whole way of a call to a provider behind a reverse proxy: TLS and HTTP/2 to nghttpx, HTTP/1.1
 // from there to the emulator.
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,57 +12,12 @@
 
 #include "integration/llm_harness.h"
 #include "support/child_process.h"
+#include "support/emulator.h"
 #include "support/scoped.h"
 #include "support/toxic_proxy.h"
 
 namespace postgen::testing {
 namespace {
-
-// The reply to a GET of `path` on 127.0.0.1:port, whole.
-std::string Get(int port, const std::string& path) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  REQUIRE(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
-  REQUIRE(send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
-          static_cast<ssize_t>(request.size()));
-  std::string reply;
-  std::array<char, 4096> bytes{};
-  for (ssize_t size = 0; (size = recv(fd, bytes.data(), bytes.size(), 0)) > 0;) {
-    reply.append(bytes.data(), static_cast<std::size_t>(size));
-  }
-  close(fd);
-  return reply;
-}
-
-class Emulator {
- public:
-  explicit Emulator(std::vector<std::string> flags)
-      : process_([&flags] {
-          flags.insert(flags.begin(), POSTGEN_EMULATOR);
-          return flags;
-        }()) {
-    const std::string line = process_.WaitForLine("listening on http://127.0.0.1:");
-    REQUIRE(!line.empty());
-    port_ = std::stoi(line.substr(line.rfind(':') + 1));
-  }
-
-  int port() const { return port_; }
-  // A number of its books.
-  std::int64_t Count(const std::string& name) const {
-    const std::string ledger = Get(port_, "/ledger");
-    const std::size_t at = ledger.find('"' + name + "\":");
-    REQUIRE(at != std::string::npos);
-    return std::stoll(ledger.substr(at + name.size() + 3));
-  }
-
- private:
-  ChildProcess process_;
-  int port_ = 0;
-};
 
 // nghttpx before the emulator, and before that a proxy that counts connections. nghttpx listens on
 // a Unix socket: it cannot be told to take a free port.
@@ -108,7 +58,7 @@ class Site {
 
 TEST_CASE("nghttpx: 1,000 streams at once over few connections, every text whole") {
   constexpr std::size_t kCalls = 1000;
-  const Emulator emulator({"--ttft-ms=600", "--tokens-per-s=0"});
+  const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=600", "--tokens-per-s=0"});
   Site site(emulator);
   LlmOptions options = site.Options();
   options.max_in_flight = kCalls;
@@ -129,7 +79,7 @@ TEST_CASE("nghttpx: 1,000 streams at once over few connections, every text whole
 }
 
 TEST_CASE("nghttpx: a cancelled call reaches the provider behind it") {
-  const Emulator emulator({"--ttft-ms=1", "--tokens-per-s=1"});
+  const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=1", "--tokens-per-s=1"});
   Site site(emulator);
   LlmTestClient client(site.url(), site.Options());
   CancelSource source;
@@ -151,7 +101,7 @@ TEST_CASE("nghttpx: a cancelled call reaches the provider behind it") {
 }
 
 TEST_CASE("nghttpx: a graceful shutdown (GOAWAY) with 100 streams loses none of them") {
-  const Emulator emulator({"--ttft-ms=20", "--tokens-per-s=400"});
+  const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=20", "--tokens-per-s=400"});
   Site site(emulator);
   LlmTestClient client(site.url(), site.Options());
   std::vector<std::shared_ptr<Heard>> calls;
@@ -162,7 +112,7 @@ TEST_CASE("nghttpx: a graceful shutdown (GOAWAY) with 100 streams loses none of 
 }
 
 TEST_CASE("nghttpx: the network breaks with 100 streams, and each is tried again") {
-  const Emulator emulator({"--ttft-ms=2000", "--tokens-per-s=0"});
+  const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=2000", "--tokens-per-s=0"});
   Site site(emulator);
   LlmOptions options = site.Options();
   options.max_attempts = 2;
@@ -176,7 +126,7 @@ TEST_CASE("nghttpx: the network breaks with 100 streams, and each is tried again
 }
 
 TEST_CASE("nghttpx: the check is free") {
-  const Emulator emulator({"--api-key=" + std::string(kKey)});
+  const Emulator emulator({POSTGEN_EMULATOR, "--api-key=" + std::string(kKey)});
   Site site(emulator);
   LlmTestClient client(site.url(), site.Options());
   Notification done;
@@ -189,7 +139,7 @@ TEST_CASE("nghttpx: the check is free") {
 }
 
 TEST_CASE("nghttpx: a provider that is not there, and a proxy without HTTP/2") {
-  const Emulator emulator({"--fail=status=503"});
+  const Emulator emulator({POSTGEN_EMULATOR, "--fail=status=503"});
   Site site(emulator, {"--npn-list=http/1.1"});
   LlmTestClient client(site.url(), site.Options());
   const LlmReply reply = client.Start(/*stream=*/true)->Wait();

@@ -1,5 +1,4 @@
-// A Redis of the test's own: on a Unix socket, with a proxy in front of it that gives it a port and
-// can misbehave. Gone with the test.
+// A Redis of the test's own, with a proxy in front of it that can misbehave. Gone with the test.
 #ifndef POSTGEN_TESTS_SUPPORT_REDIS_SERVER_H_
 #define POSTGEN_TESTS_SUPPORT_REDIS_SERVER_H_
 
@@ -24,6 +23,9 @@ class RedisServer {
 
   // redis://127.0.0.1:PORT, of the proxy; `credentials` as ":secret@".
   std::string Url(const std::string& credentials = "") const;
+  // The server itself, for tests of what a busy machine must not change: the proxy's threads may
+  // have to wait for a processor too.
+  std::string DirectUrl() const { return "redis://127.0.0.1:" + std::to_string(port_); }
   ToxicProxy& proxy() { return *proxy_; }
 
   // Kills the server (SIGKILL) and its connections; another, empty one comes with Start().
@@ -36,6 +38,7 @@ class RedisServer {
  private:
   const std::vector<std::string> options_;
   std::string folder_;
+  int port_ = 0;
   std::unique_ptr<ChildProcess> server_;
   std::unique_ptr<ToxicProxy> proxy_;
 };

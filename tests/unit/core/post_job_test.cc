@@ -3,11 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +17,7 @@
 #include "llm/clients.h"
 #include "request/post_json.h"
 #include "runtime/manual_executor.h"
+#include "support/held_parts.h"
 #include "support/scoped.h"
 
 namespace postgen {
@@ -22,46 +25,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-LlmReply Reply(const std::string& content) {
-  LlmReply reply;
-  reply.text = "標題：題\n內容：" + content;
-  reply.finish_reason = {FinishReason::Kind::kStop, "stop"};
-  reply.usage = {100, 50, 0};
-  reply.usage_kind = UsageKind::kExact;
-  reply.attempts = 1;
-  return reply;
-}
-
-LlmReply FailedReply(Code code) {
-  LlmReply reply;
-  reply.error = Error(code, "scripted failure");
-  reply.attempts = 1;
-  return reply;
-}
-
-// Holds calls until the test answers them.
-class HeldClient final : public LlmClient {
- public:
-  struct Held {
-    LlmRequest request;
-    CancelToken cancel;
-    LlmSink sink;
-  };
-
-  void Complete(LlmRequest request, CancelToken cancel, LlmSink sink) override {
-    calls.push_back({std::move(request), std::move(cancel), std::move(sink)});
-  }
-  std::string provider() const override { return "held"; }
-
-  void Answer(std::size_t call, LlmReply reply) { calls.at(call).sink.on_done(std::move(reply)); }
-  void AnswerAll() {
-    for (std::size_t i = 0; i < calls.size(); ++i)
-      Answer(i, Reply("第" + std::to_string(i) + "段。"));
-  }
-
-  std::deque<Held> calls;
-};
+using testing::FailedReply;
+using testing::HeldCache;
+using testing::HeldClient;
+using testing::Reply;
 
 class HeldStore final : public PostStore {
  public:
@@ -99,27 +66,6 @@ class ScriptedProfiles final : public ProfileStore {
   Result<FoundProfile> answer = FoundProfile{};
 };
 
-// A cache that answers when told, or never.
-class HeldCache final : public ResponseCache {
- public:
-  void Get(const CacheKey& key, GetCallback done) override {
-    if (hold) {
-      held.push_back(std::move(done));
-      return;
-    }
-    const auto found = values.find(key);
-    done(found == values.end() ? nullptr : std::make_shared<const std::string>(found->second));
-  }
-  void Put(const CacheKey& key, std::string value, milliseconds) override {
-    values[key] = std::move(value);
-  }
-  void Erase(const CacheKey& key) override { values.erase(key); }
-
-  bool hold = false;
-  std::vector<GetCallback> held;
-  std::map<CacheKey, std::string> values;
-};
-
 struct RecordedEvent {
   Event::Type type;
   int version_number;
@@ -148,15 +94,14 @@ struct World {
   World() {
     prompts = *PromptBuilder::Create({});
     template_writer = NewTemplateClient();
-    parts->cache_scope = "scope";
     parts->executor = executor;
-    parts->llm = &client;
+    parts->provider = client.provider();
     parts->template_writer = template_writer.get();
-    parts->cache = &cache;
     parts->store = &store;
     parts->profiles = &profiles;
     parts->prompts = prompts.get();
     parts->metrics = &metrics;
+    parts->recent = &recent;
     parts->rng = &rng;
     request.stock_code = "2330";
     request.stock_name = "台積電";
@@ -171,6 +116,17 @@ struct World {
   }
 
   std::shared_ptr<PostJob> Start(bool stream = false, bool restarts = false) {
+    if (calls == nullptr) {
+      CachedCalls::Parts ways;
+      ways.executor = executor;
+      ways.llm = llm;
+      ways.cache = &cache;
+      ways.scope = "scope";
+      ways.ttl = seconds(3600);
+      ways.keeps = [](const LlmReply& reply) { return !ParseReply(reply.text).content.empty(); };
+      calls = std::make_unique<CachedCalls>(std::move(ways));
+      parts->calls = calls.get();
+    }
     PostJob::Spec spec;
     spec.request = request;
     spec.call_id = 7;
@@ -198,9 +154,12 @@ struct World {
   HeldStore store;
   ScriptedProfiles profiles;
   HeldCache cache;
+  LlmClient* llm = &client;
+  std::unique_ptr<CachedCalls> calls;  // made by the first Start()
   std::unique_ptr<PromptBuilder> prompts;
   std::unique_ptr<LlmClient> template_writer;
   Metrics metrics;
+  RecentChoices recent;
   Rng rng{42};
   PostRequest request;
   int ends = 0;
@@ -659,9 +618,85 @@ TEST_CASE("cache: five texts kept and found again; refresh and bypass") {
   }
 }
 
+TEST_CASE("cached texts take turns: a KOL's last ones are not chosen again") {
+  World world;
+  world.Start();
+  world.client.AnswerAll();
+  const auto ask_again = [&world](int times) {
+    std::vector<std::string> texts;
+    for (int i = 0; i < times; ++i) {
+      world.Start();
+      texts.push_back(world.result->content);
+    }
+    return texts;
+  };
+  SUBCASE("each is chosen once before one is chosen again, in the same order") {
+    std::vector<std::string> texts = {world.result->content};
+    for (const std::string& text : ask_again(9)) texts.push_back(text);
+    CHECK(std::set<std::string>(texts.begin(), texts.begin() + 5).size() == 5);
+    CHECK(std::equal(texts.begin(), texts.begin() + 5, texts.begin() + 5));
+    CHECK(world.store.rows.size() == 10);  // a row each
+  }
+  SUBCASE("a seed chooses the same each time") {
+    world.request.seed = 7;
+    const std::vector<std::string> texts = ask_again(4);
+    CHECK(std::set<std::string>(texts.begin(), texts.end()).size() == 1);
+  }
+  SUBCASE("another KOL's choices do not count") {
+    world.recent.Add("", 999, world.result->content);
+    CHECK(world.recent.LastChosen("", 208, world.result->content) == 1);
+  }
+  CHECK(world.client.calls.size() == 5);
+}
+
+TEST_CASE("posts that share their calls: each its own row, and they take turns") {
+  World world;
+  std::vector<std::shared_ptr<PostJob>> jobs;
+  for (int i = 0; i < 5; ++i) jobs.push_back(world.Start());
+  CHECK(world.client.calls.size() == 5);
+  jobs[0]->Cancel(Error(Code::kCancelled, "cancelled"));
+  CHECK_FALSE(world.client.calls.at(0).cancel.stop_requested());
+  world.client.AnswerAll();
+  CHECK(world.ends == 5);
+  REQUIRE(world.store.rows.size() == 4);
+  std::set<std::string> ids;
+  std::set<std::string> texts;
+  for (const PostRow& row : world.store.rows) {
+    ids.insert(row.post_id);
+    texts.insert(row.content);
+  }
+  CHECK(ids.size() == 4);
+  CHECK(texts.size() == 4);
+  // The last of them paid for nothing.
+  CHECK(world.result->from_cache);
+  CHECK(*world.result->cost_usd == 0.0);
+  CHECK(world.result->usage.prompt_tokens == 0);
+}
+
+TEST_CASE("a text from the cache comes as a stream to those who take one") {
+  World world;
+  world.request.versions = 1;
+  world.Start();
+  std::string content;
+  for (int i = 0; i < 100; ++i) content += "第" + std::to_string(i) + "句很長。";
+  world.client.Answer(0, Reply(content));
+  world.Start(/*stream=*/true);
+  REQUIRE(world.result->from_cache);
+  std::string heard;
+  int deltas = 0;
+  for (const RecordedEvent& event : world.recorder->events) {
+    if (event.type != Event::Type::kDelta || event.part != Event::Part::kContent) continue;
+    heard += event.text;
+    ++deltas;
+  }
+  CHECK(deltas > 3);
+  CHECK(content.rfind(heard, 0) == 0);
+  CHECK(heard.size() >= world.result->content.size());
+}
+
 TEST_CASE("template texts are never cached: they would come back unmarked") {
   World world;
-  world.parts->llm = world.template_writer.get();
+  world.llm = world.template_writer.get();
   world.Start();
   REQUIRE(world.result->ok());
   CHECK(world.cache.values.empty());
@@ -773,12 +808,22 @@ TEST_CASE("each version has a flow of its own; a turn's deltas are one burst") {
   world.executor->RunReady();
   CHECK(world.recorder->bursts == 1);
   CHECK(world.recorder->flows.at(1) != world.recorder->flows.at(2));
-  for (const HeldClient::Held& call : world.client.calls) {
-    CHECK(call.request.flow == world.recorder->flows.at(call.request.version_number));
-  }
-  world.client.calls[0].sink.on_text("還有。");
+  // A version that is held back holds its own call back, until it goes on.
+  Flow& first = *world.client.calls[0].request.flow;
+  int resumed = 0;
+  first.SetOnResume([&resumed] { ++resumed; });
+  world.recorder->flows.at(1)->Pause();
+  for (HeldClient::Held& call : world.client.calls) call.sink.on_text("又一段。");
+  CHECK(first.paused());
+  CHECK_FALSE(world.client.calls[1].request.flow->paused());
+  world.recorder->flows.at(1)->Resume();
+  CHECK_FALSE(first.paused());
+  CHECK(resumed == 1);
   world.executor->RunReady();
   CHECK(world.recorder->bursts == 2);
+  world.client.calls[0].sink.on_text("還有。");
+  world.executor->RunReady();
+  CHECK(world.recorder->bursts == 3);
   world.client.AnswerAll();
   world.executor->RunReady();
   CHECK(world.ends == 1);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,21 @@ TEST_CASE("ChooseVersion repeats itself for a seed, in whatever order the versio
     Rng again(seed);
     CHECK(ChooseVersion(Choice::kRandom, versions, &again) == chosen);
   }
+}
+
+TEST_CASE("ChooseVersion takes what was not chosen for longest, of those it prefers anyway") {
+  const std::vector<VersionResult> versions = {Version(1), Version(2), Version(3),
+                                               Version(4, /*within_limit=*/false)};
+  std::map<int, std::uint64_t> when;
+  const LastChosen last_chosen = [&when](const VersionResult& v) { return when[v.version_number]; };
+  Rng rng(7);
+  std::vector<int> chosen;
+  for (std::uint64_t i = 1; i <= 6; ++i) {
+    chosen.push_back(ChooseVersion(Choice::kRandom, versions, &rng, last_chosen));
+    when[chosen.back()] = i;
+  }
+  CHECK(std::set<int>(chosen.begin(), chosen.begin() + 3) == std::set<int>{1, 2, 3});
+  CHECK(std::equal(chosen.begin(), chosen.begin() + 3, chosen.begin() + 3));
 }
 
 }  // namespace

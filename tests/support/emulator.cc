@@ -1,0 +1,56 @@
+#include "support/emulator.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstddef>
+#include <stdexcept>
+#include <thread>
+
+namespace postgen::testing {
+namespace {
+
+// The reply to a GET of `path` on 127.0.0.1:port, whole.
+std::string Get(int port, const std::string& path) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(static_cast<std::uint16_t>(port));
+  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
+  std::string reply;
+  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
+          static_cast<ssize_t>(request.size())) {
+    std::array<char, 4096> bytes{};
+    for (ssize_t size = 0; (size = recv(fd, bytes.data(), bytes.size(), 0)) > 0;) {
+      reply.append(bytes.data(), static_cast<std::size_t>(size));
+    }
+  }
+  close(fd);
+  return reply;
+}
+
+}  // namespace
+
+Emulator::Emulator(const std::vector<std::string>& command) : process_(command) {
+  const std::string line = process_.WaitForLine("listening on http://127.0.0.1:");
+  if (line.empty()) throw std::runtime_error("the emulator does not start");
+  port_ = std::stoi(line.substr(line.rfind(':') + 1));
+}
+
+std::int64_t Emulator::Count(const std::string& name) const {
+  const std::string ledger = Get(port_, "/ledger");
+  const std::size_t at = ledger.find('"' + name + "\":");
+  if (at == std::string::npos) throw std::runtime_error("the emulator's books have no " + name);
+  return std::stoll(ledger.substr(at + name.size() + 3));
+}
+
+void Emulator::WaitForCount(const std::string& name, std::int64_t at_least) const {
+  while (Count(name) < at_least) std::this_thread::yield();
+}
+
+}  // namespace postgen::testing
