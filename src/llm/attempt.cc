@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "llm/policy/failure_kind.h"
 #include "llm/wire/retry_after.h"
 #include "llm/wire/safe_word.h"
 
@@ -61,9 +62,8 @@ Attempt::Attempt(CallContext* context, AttemptOwner* owner, Permit permit, bool 
 Attempt::~Attempt() { Cancel(); }
 
 void Attempt::Start(std::string body, TimePoint deadline) {
-  started_ = context_->executor->Now();
   deadline_ = deadline;
-  due_ = started_ + context_->rules.attempt_timeout;
+  due_ = context_->executor->Now() + context_->rules.attempt_timeout;
   reader_.Begin(FormOfReply({}, streams_));
   transfer_ = provider().transport->Post(std::move(body), this);
   ArmTimer();
@@ -95,14 +95,23 @@ void Attempt::GivePermitBack(bool cancelled) {
   context_->dispatcher->End(&permit, end);
 }
 
-std::optional<Duration> Attempt::time_to_first_token() const {
-  if (!first_text_ || reader_.form() != ReplyForm::kEventStream) return std::nullopt;
-  return *first_text_ - started_;
+std::optional<TimePoint> Attempt::first_text_at() const {
+  return reader_.form() == ReplyForm::kEventStream ? first_text_ : std::nullopt;
+}
+
+bool Attempt::MayHaveCost() const {
+  if (HasErrorStatus()) return false;
+  if (has_token_) return true;
+  if (!sent_) return false;
+  if (!failure_) return true;  // given up by us, while it may have been at work
+  const Code code = failure_->error.code;
+  return IsTimeout(code) || code == Code::kTruncated || code == Code::kTooLarge;
 }
 
 // --- The reply ----------------------------------------------------------------------------------
 
 void Attempt::OnConnected() {
+  sent_ = true;
   owner_->OnAttemptSent(this);
   if (!streams_) return;
   silence_due_ = context_->executor->Now() + context_->rules.first_token_timeout;

@@ -4,6 +4,7 @@
 //   number = policy.OnSent(now)          the first attempt of a call was sent
 //   due = now + *policy.Delay()          if no token has come by then ...
 //   if (policy.MayHedge(now, waited)) ...  ... send another one, and keep the faster
+//     policy.OnHedge()                   if it was sent
 //   policy.OnFirstToken(number, after)   or OnGone(number, after)
 //
 // A second attempt helps where one request had bad luck, and harms where the server has too much to
@@ -51,9 +52,10 @@ class HedgePolicy {
 
   // How long after OnSent to ask; nothing: too little is known.
   std::optional<Duration> Delay() const { return delay_; }
-  // A call has waited as long as Delay() told it when it was sent. True: it may have its second
-  // attempt, which is on the account from now on.
+  // A call has waited as long as Delay() told it when it was sent: may it have its second attempt?
   bool MayHedge(TimePoint now, Duration waited);
+  // It has been sent: on the account it goes.
+  void OnHedge() { saved_percent_ -= 100; }
 
  private:
   static constexpr std::size_t kTokens = 200;

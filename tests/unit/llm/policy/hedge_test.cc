@@ -41,6 +41,7 @@ class Seen {
     const std::uint64_t number = policy.OnSent(now);
     now += policy.Delay().value_or(seconds(1));
     const bool may = policy.MayHedge(now, now - sent);
+    if (may) policy.OnHedge();
     policy.OnFirstToken(number, now, policy.Delay().value_or(seconds(1)));
     policy.OnAttemptEnd(Code::kOk);
     return may;
@@ -241,6 +242,7 @@ class Simulation {
     executor_.RunAt(now + *delay, [this, call, number = call->number] {
       if (call->has_token || call->number != number) return;
       if (!policy_.MayHedge(executor_.Now(), executor_.Now() - call->sent)) return;
+      policy_.OnHedge();
       ++figures_.hedges[call->post->second_half ? 1 : 0];
       Await(call, Luck(world_, call->post->second_half, &call->rng), /*second=*/true);
     });
