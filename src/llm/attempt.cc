@@ -70,9 +70,13 @@ void Attempt::Start(std::string body, TimePoint deadline) {
 }
 
 void Attempt::Cancel() {
+  Close();
+  GivePermitBack(/*cancelled=*/true);
+}
+
+void Attempt::Close() {
   if (transfer_ != 0) provider().transport->Cancel(std::exchange(transfer_, 0));
   context_->executor->CancelTimer(std::exchange(timer_, 0));
-  GivePermitBack(/*cancelled=*/true);
 }
 
 void Attempt::GivePermitBack(bool cancelled) {
@@ -267,8 +271,8 @@ void Attempt::HideSecrets() {
 
 void Attempt::End() {
   HideSecrets();
+  Close();  // first: others may be sent from within
   GivePermitBack(/*cancelled=*/false);
-  Cancel();
   owner_->OnAttemptEnd(this);
 }
 

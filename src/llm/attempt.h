@@ -118,6 +118,7 @@ class Attempt final : public HttpHandler {
   void Fail(AttemptFailed failure);
   void HideSecrets();
   void End();
+  void Close();
   void GivePermitBack(bool cancelled);
   Provider& provider() const { return *route_.provider; }
 

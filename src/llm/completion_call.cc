@@ -91,6 +91,14 @@ void CompletionCall::OnNoTurn(Error error) {
 }
 
 void CompletionCall::OnTurn(Permit permit) {
+  // Its turn came in the same instant, or the loop is late.
+  if (context_->executor->Now() >= request_.deadline) {
+    AttemptEnd unsent;
+    unsent.cancelled = true;
+    unsent.used_tokens = 0;
+    context_->dispatcher->End(&permit, unsent);
+    return OnDeadline();
+  }
   const Route& route = *permit.route;
   request_.model = route.model;
   // What a call before this one learned while this one waited counts too.

@@ -1118,6 +1118,45 @@ TEST_CASE("calls beyond the limit wait in order") {
   }
 }
 
+TEST_CASE("a place is given on when its request is closed, not before") {
+  LlmOptions options;
+  options.max_in_flight = 1;
+  World world(options);
+  const auto first = world.StartStream();
+  const auto second = world.StartStream();
+  world.http->Connect(0);
+  SUBCASE("a limit passed") { world.executor.Advance(seconds(30)); }
+  SUBCASE("an error whose body goes on") {
+    world.http->Head(0, 401);
+    world.http->Body(0, std::string(100000, 'x'));
+  }
+  SUBCASE("a reply that makes no sense") {
+    world.http->Head(0, 200, kEventStream);
+    world.http->Body(0, "data: {]\n\n");
+  }
+  for (std::size_t i = 1; world.WaitForTransfer(i); ++i) world.http->Reply(i, 200, kWhole, kJson);
+  CHECK(second->replies.size() == 1);
+  CHECK(world.http->most_open() == 1);
+}
+
+TEST_CASE("a turn that comes at the deadline sends nothing") {
+  LlmOptions options;
+  options.max_in_flight = 1;
+  World world(options);
+  const auto first = world.StartStream();
+  LlmRequest request = world.Request(true);
+  request.deadline = world.executor.Now() + seconds(30);
+  world.http->Connect(0);
+  // The first call's limit and the second one's deadline are the same instant, in that order.
+  const auto second = world.Start(request);
+  world.executor.Advance(seconds(30));
+  CHECK(second->code() == Code::kDeadline);
+  CHECK(second->reply().attempts == 0);
+  REQUIRE(world.WaitForTransfer(1));
+  world.http->Reply(1, 200, kWhole, kJson);
+  CHECK(first->reply().ok());
+}
+
 TEST_CASE("a queued call's times begin with its dispatch") {
   LlmOptions options;
   options.max_in_flight = 1;
