@@ -220,7 +220,7 @@ TEST_CASE("a post: five calls at once, one chosen, a row, timings that add up") 
   world.executor->Advance(milliseconds(800));
   world.client.Answer(2, Reply("先到。"));
   world.executor->Advance(milliseconds(200));
-  for (const std::size_t i : {0, 1, 3, 4}) world.client.Answer(i, Reply("後到。"));
+  for (const std::size_t i : {0U, 1U, 3U, 4U}) world.client.Answer(i, Reply("後到。"));
 
   REQUIRE(world.ends == 1);
   REQUIRE(world.result->ok());
@@ -457,7 +457,7 @@ TEST_CASE("profiles: unknown, unreadable, stale") {
 TEST_CASE("failed versions are reported; the post lives while one is good") {
   World world;
   world.Start();
-  for (const std::size_t i : {0, 1, 2, 4}) world.client.Answer(i, FailedReply(Code::kUpstream));
+  for (const std::size_t i : {0U, 1U, 2U, 4U}) world.client.Answer(i, FailedReply(Code::kUpstream));
   world.client.Answer(3, Reply("唯一。"));
   REQUIRE(world.result->ok());
   CHECK(world.result->chosen == 4);
@@ -468,7 +468,7 @@ TEST_CASE("failed versions are reported; the post lives while one is good") {
 TEST_CASE("all versions failed: the post fails with the most telling code and writes no row") {
   World world;
   world.Start();
-  for (const std::size_t i : {0, 1, 2, 3}) world.client.Answer(i, FailedReply(Code::kUpstream));
+  for (const std::size_t i : {0U, 1U, 2U, 3U}) world.client.Answer(i, FailedReply(Code::kUpstream));
   world.client.Answer(4, FailedReply(Code::kAuth));
   REQUIRE(!world.result->ok());
   CHECK(world.result->error->code == Code::kAuth);
@@ -486,7 +486,8 @@ TEST_CASE("template text only where it was asked for, and marked") {
   SUBCASE("asked for") {
     world.parts->options.llm.on_failure = OnFailure::kTemplate;
     world.Start();
-    for (const std::size_t i : {0, 1, 2, 3}) world.client.Answer(i, FailedReply(Code::kUpstream));
+    for (const std::size_t i : {0U, 1U, 2U, 3U})
+      world.client.Answer(i, FailedReply(Code::kUpstream));
     world.client.Answer(4, Reply("真的。"));
     REQUIRE(world.result->ok());
     CHECK(world.result->versions.at(0).source == Source::kTemplate);

@@ -38,8 +38,9 @@ bool Chance(double share, Random* rng) {
   return std::uniform_real_distribution<double>()(*rng) < share;
 }
 
+// In steps of 10 ms, so that many things happen in one instant.
 milliseconds UpTo(int most, Random* rng) {
-  return milliseconds(std::uniform_int_distribution<int>(0, most)(*rng));
+  return milliseconds(10 * std::uniform_int_distribution<int>(0, most / 10)(*rng));
 }
 
 enum class Fault {
@@ -295,11 +296,12 @@ class World {
     call->reply = std::move(reply);
   }
 
-  // Each attempt writes its own number, over and over, and "." before it says "stop".
+  // Each attempt writes its own number, over and over, and "." at its end.
   static bool IsOfOneAttempt(const LlmReply& reply) {
     std::string_view text = reply.text;
     const bool whole = !text.empty() && text.back() == '.';
-    if (reply.finish_reason.kind == FinishReason::Kind::kStop && !whole) return false;
+    const bool may_be_cut = reply.finish_reason.kind == FinishReason::Kind::kLength;
+    if (reply.ok() && !whole && !may_be_cut) return false;
     if (whole) text.remove_suffix(1);
     const std::string_view word = text.substr(0, text.find(';') + 1);
     for (; !text.empty(); text.remove_prefix(word.size())) {
@@ -356,7 +358,7 @@ void Server::Plan(TransferId id, bool stream, bool temperature) {
     case Fault::kReset: return ThenEnd(id, UpTo(500, &rng), Code::kConnect);
     case Fault::kStale:
       ++world_->tally.free_retries;
-      return ThenEnd(id, UpTo(5, &rng), Code::kConnect, /*reused=*/true);
+      return ThenEnd(id, {}, Code::kConnect, /*reused=*/true);
     case Fault::kRateLimited:
       ThenHead(id, UpTo(50, &rng), 429, {});
       ThenBody(id, {}, R"({"error":{"code":"rate_limit_exceeded"}})");
@@ -408,7 +410,8 @@ void Server::Plan(TransferId id, bool stream, bool temperature) {
   }
   switch (fault) {
     case Fault::kSilenceAfterText: return;
-    case Fault::kCut: return ThenEnd(id, {}, Code::kTruncated);
+    case Fault::kCut:  // the end of a body that ends with its connection is no error of HTTP's
+      return ThenEnd(id, {}, rng() % 2 == 0 ? std::optional(Code::kTruncated) : std::nullopt);
     case Fault::kErrorEvent:
       return ThenBody(id, {},
                       "data: {\"error\":{\"message\":\"x\",\"type\":\"server_error\"}}\n\n");
