@@ -78,12 +78,6 @@ MUTANTS = [
         "  if (attempt_ != nullptr) attempt_->Cancel();\n",
     ),
     (
-        "a turn at the deadline is taken",
-        "src/llm/completion_call.cc",
-        "if (context_->executor->Now() >= request_.deadline) {\n    AttemptEnd unsent;",
-        "if (context_->executor->Now() > request_.deadline) {\n    AttemptEnd unsent;",
-    ),
-    (
         "attempts without end",
         "src/llm/policy/retry.cc",
         "  if (history.attempts >= options.max_attempts) return std::nullopt;\n",

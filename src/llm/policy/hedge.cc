@@ -62,7 +62,8 @@ bool HedgePolicy::MayHedge(TimePoint now, Duration waited) {
   }
   const Duration best = Scale(best_median_, std::exp2(HalfLives(now - best_at_)));
   if (late_count_ > kMaxLate || failed_count_ > kMaxFailures) return false;
-  return median_ <= Scale(best, kMaxSlowdown) && saved_percent_ >= 100;
+  if (median_ > kMaxMedian || median_ > Scale(best, kMaxSlowdown)) return false;
+  return saved_percent_ >= 100;
 }
 
 void HedgePolicy::Decide(bool late) { Put(late, &late_, &decided_, &late_count_); }
