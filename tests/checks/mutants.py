@@ -99,9 +99,7 @@ MUTANTS = [
 
 
 def run(command, cwd, **options):
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False, **options
-    )
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
 
 
 def compile_command(build, source):
