@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "llm/clients.h"
+#include "postgen/flow.h"
 #include "postgen/llm_client.h"
 #include "runtime/event_loop.h"
 #include "support/notification.h"
@@ -69,8 +70,10 @@ class LlmTestClient {
 
   // `stream`: with someone who listens to the text as it comes.
   std::shared_ptr<Heard> Start(bool stream, CancelToken cancel = {},
-                               std::string_view prompt = kPrompt) {
+                               std::string_view prompt = kPrompt,
+                               std::shared_ptr<Flow> flow = nullptr) {
     LlmRequest request;
+    request.flow = std::move(flow);
     request.model = "gpt-4o-mini";
     request.messages = {{Role::kUser, std::string(prompt)}};
     request.stream = stream;
