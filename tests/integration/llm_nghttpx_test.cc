@@ -1,20 +1,17 @@
 // The whole way of a call to a provider behind a reverse proxy: TLS and HTTP/2 to nghttpx, HTTP/1.1
 // from there to the emulator.
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
+#include "integration/emulator_process.h"
 #include "integration/llm_harness.h"
 #include "support/child_process.h"
 #include "support/scoped.h"
@@ -22,52 +19,6 @@
 
 namespace postgen::testing {
 namespace {
-
-// The reply to a GET of `path` on 127.0.0.1:port, whole.
-std::string Get(int port, const std::string& path) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  REQUIRE(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
-  REQUIRE(send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
-          static_cast<ssize_t>(request.size()));
-  std::string reply;
-  std::array<char, 4096> bytes{};
-  for (ssize_t size = 0; (size = recv(fd, bytes.data(), bytes.size(), 0)) > 0;) {
-    reply.append(bytes.data(), static_cast<std::size_t>(size));
-  }
-  close(fd);
-  return reply;
-}
-
-class Emulator {
- public:
-  explicit Emulator(std::vector<std::string> flags)
-      : process_([&flags] {
-          flags.insert(flags.begin(), POSTGEN_EMULATOR);
-          return flags;
-        }()) {
-    const std::string line = process_.WaitForLine("listening on http://127.0.0.1:");
-    REQUIRE(!line.empty());
-    port_ = std::stoi(line.substr(line.rfind(':') + 1));
-  }
-
-  int port() const { return port_; }
-  // A number of its books.
-  std::int64_t Count(const std::string& name) const {
-    const std::string ledger = Get(port_, "/ledger");
-    const std::size_t at = ledger.find('"' + name + "\":");
-    REQUIRE(at != std::string::npos);
-    return std::stoll(ledger.substr(at + name.size() + 3));
-  }
-
- private:
-  ChildProcess process_;
-  int port_ = 0;
-};
 
 // nghttpx before the emulator, and before that a proxy that counts connections. nghttpx listens on
 // a Unix socket: it cannot be told to take a free port.
@@ -147,6 +98,50 @@ TEST_CASE("nghttpx: a cancelled call reaches the provider behind it") {
   neighbour->Wait();
   while (emulator.Count("aborted_by_client") < 2) {
   }
+  CHECK(emulator.Count("in_flight") == 0);
+}
+
+// So many that a late first token is known as such; a second attempt is due 100 ms after the first.
+void LearnFirstTokens(LlmTestClient* client) {
+  std::vector<std::shared_ptr<Heard>> calls;
+  for (int i = 0; i < 60; ++i) calls.push_back(client->Start(/*stream=*/true));
+  for (const auto& call : calls) REQUIRE(call->Wait().ok());
+}
+
+TEST_CASE("a call that is cancelled while two attempts race: the provider hears of both") {
+  const Emulator emulator({"--ttft-ms=1", "--tokens-per-s=0"});
+  std::optional<Site> site;
+  LlmOptions options;
+  std::string url = emulator.url();
+  SUBCASE("over HTTP/1.1") {}
+  SUBCASE("over HTTP/2, through nghttpx") {
+    site.emplace(emulator);
+    options = site->Options();
+    url = site->url();
+  }
+  LlmTestClient client(url, options);
+  LearnFirstTokens(&client);
+  emulator.Configure(R"({"fail": ["stall"]})");
+  CancelSource source;
+  const auto heard = client.Start(/*stream=*/true, source.get_token());
+  emulator.WaitFor("in_flight", 2);
+  source.request_stop();
+  const LlmReply reply = heard->Wait();
+  CHECK(CodeName(CodeOf(reply)) == CodeName(Code::kCancelled));
+  CHECK(reply.attempts == 2);
+  emulator.WaitFor("aborted_by_client", 2);
+  CHECK(emulator.Count("in_flight") == 0);
+}
+
+TEST_CASE("two attempts race: the provider hears that the slower one is not wanted") {
+  const Emulator emulator({"--ttft-ms=1", "--tokens-per-s=0"});
+  LlmTestClient client(emulator.url(), {});
+  LearnFirstTokens(&client);
+  emulator.Configure(R"({"fail": ["stall#1"]})");
+  const LlmReply reply = client.Start(/*stream=*/true)->Wait();
+  CHECK(reply.ok());
+  CHECK(reply.attempts == 2);
+  emulator.WaitFor("aborted_by_client", 1);
   CHECK(emulator.Count("in_flight") == 0);
 }
 
