@@ -2,6 +2,7 @@
 
 #include "postgen/generator.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +29,11 @@ namespace postgen {
 namespace {
 
 using std::chrono::milliseconds;
+
+void Wipe(std::string* secret) {
+  explicit_bzero(secret->data(), secret->size());
+  secret->clear();
+}
 
 Error ForkedError() {
   return {Code::kForked, "this generator was made in another process; make a new one after fork()"};
@@ -244,8 +250,9 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->prompts = engine->prompts.get();
   shared->metrics = &engine->metrics;
   shared->rng = &engine->rng;
-  // Posts do not read the key, so it is not kept twice.
-  shared->options.llm.api_key.clear();
+  // Posts do not read the keys, so they are not kept twice.
+  Wipe(&shared->options.llm.api_key);
+  for (LlmEndpoint& endpoint : shared->options.llm.endpoints) Wipe(&endpoint.api_key);
   shared->options.llm.endpoints.clear();
   engine->parts = std::move(shared);
   // So that the first post of a short-lived process finds it.

@@ -1,5 +1,7 @@
 #include "llm/endpoint.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -174,7 +176,11 @@ Result<std::vector<Endpoint>> MakeEndpoints(const LlmOptions& options) {
     return {};
   };
   Status status;
-  if (options.endpoints.empty()) status = add(OnlyEndpoint(options), "llm.");
+  if (options.endpoints.empty()) {
+    LlmEndpoint only = OnlyEndpoint(options);
+    status = add(only, "llm.");
+    explicit_bzero(only.api_key.data(), only.api_key.size());
+  }
   for (std::size_t i = 0; i < options.endpoints.size() && status.ok(); ++i) {
     status = add(options.endpoints[i], "llm.endpoints[" + std::to_string(i) + "].");
   }
