@@ -71,7 +71,7 @@ VersionResult MakeVersion(const VersionResult& planned, LlmReply reply, const Ve
   version.angle = planned.angle;
   version.version_type = planned.version_type;
   version.source = reply.source;
-  version.model = reply.model.empty() ? rules.model : std::move(reply.model);
+  version.model = reply.model.empty() ? rules.model : reply.model;
   version.finish_reason = std::move(reply.finish_reason);
   version.attempts = reply.attempts;
   version.ttft_ms = reply.ttft_ms;

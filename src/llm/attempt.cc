@@ -54,7 +54,7 @@ Attempt::Attempt(CallContext* context, AttemptOwner* owner, Permit permit, bool 
       owner_(owner),
       route_(*permit.route),
       streams_(streams),
-      permit_(std::move(permit)),
+      permit_(permit),
       reader_(&context->parser, context->rules.max_reply_bytes) {
   permit_.route = &route_;  // the asker's may be another attempt's
 }

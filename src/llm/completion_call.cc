@@ -107,13 +107,13 @@ void CompletionCall::OnTurn(Permit permit) {
   if (!first_dispatch_) first_dispatch_ = context_->executor->Now();
   state_ = State::kRunning;
   if (std::exchange(next_counts_, true)) ++history_.attempts;
-  attempt_ = NewAttempt(std::move(permit));
+  attempt_ = NewAttempt(permit);
   attempt_->Start(WriteRequestBody(request_, parameters_, streams_), request_.deadline);
 }
 
 std::unique_ptr<Attempt> CompletionCall::NewAttempt(Permit permit) {
   ++attempts_;
-  auto attempt = std::make_unique<Attempt>(context_, this, std::move(permit), streams_);
+  auto attempt = std::make_unique<Attempt>(context_, this, permit, streams_);
   if (context_->rules.early_stop && request_.max_words > 0) {
     attempt->StopEarly(request_.max_words, request_.posting_type);
   }
@@ -138,7 +138,7 @@ void CompletionCall::StartSecondAttempt() {
   watch_.OnHedge();
   budget.Take(RetryBudget::kRetryCost);
   charged_for_second_ = RetryBudget::kRetryCost;
-  second_ = NewAttempt(*std::move(permit));
+  second_ = NewAttempt(*permit);
   second_->Start(WriteRequestBody(request_, parameters_, streams_), request_.deadline);
 }
 

@@ -91,7 +91,8 @@ Status AddUserHeaders(const LlmEndpoint& options, const std::string& prefix,
     if (!IsHeaderName(name)) {
       return ConfigError(prefix + "headers", "has a name that is no header name (RFC 9110 token)");
     }
-    const std::string field = prefix + "headers." + name;
+    std::string field = prefix + "headers.";
+    field += name;
     const std::string lower = Lower(name);
     if (IsReserved(lower, options.auth)) return ConfigError(field, "is set by postgen itself");
     if (HasControl(raw_value)) return ConfigError(field, "has a control character in its value");

@@ -474,7 +474,9 @@ TransferId CurlTransport::Get(bool with_headers, HttpHandler* handler) {
 }
 
 void CurlTransport::Prewarm(int connections) {
-  const auto wanted = std::min<std::int64_t>(connections, endpoint_.max_connections);
+  if (!origin_.tls) return;
+  // A call never waits for the last place that a HEAD may hold.
+  const auto wanted = std::min<std::int64_t>(connections, endpoint_.max_connections - 1);
   for (auto n = static_cast<std::int64_t>(sockets_.size()); n < wanted; ++n) {
     auto transfer = std::make_unique<Transfer>();
     transfer->state = State::kDraining;

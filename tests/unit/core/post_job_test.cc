@@ -53,6 +53,7 @@ class HeldClient final : public LlmClient {
     calls.push_back({std::move(request), std::move(cancel), std::move(sink)});
   }
   std::string provider() const override { return "held"; }
+  void Prewarm(int connections) override { prewarmed += connections; }
 
   void Answer(std::size_t call, LlmReply reply) { calls.at(call).sink.on_done(std::move(reply)); }
   void AnswerAll() {
@@ -61,6 +62,7 @@ class HeldClient final : public LlmClient {
   }
 
   std::deque<Held> calls;
+  int prewarmed = 0;
 };
 
 class HeldStore final : public PostStore {
@@ -819,6 +821,28 @@ TEST_CASE("a cost that leaves one call out is no cost") {
     CHECK_FALSE(world.result->cost_usd.has_value());
   }
   REQUIRE(world.result->ok());
+}
+
+TEST_CASE("the provider's connection is made beside look-ups that take their time") {
+  World world;
+  SUBCASE("at once") {
+    world.Start();
+    CHECK(world.client.prewarmed == 0);
+  }
+  SUBCASE("a store that takes its time") {
+    world.store.hold_check = true;
+    world.Start();
+    CHECK(world.client.calls.empty());
+    CHECK(world.client.prewarmed == 1);
+  }
+  SUBCASE("a text that was given") {
+    world.store.hold_check = true;
+    world.request.content = "一。";
+    world.request.title = "盤勢";
+    world.request.posting_type = "manual";
+    world.Start();
+    CHECK(world.client.prewarmed == 0);
+  }
 }
 
 TEST_CASE("the post gives its place back before its last event") {
