@@ -450,12 +450,12 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
 
   std::vector<Diagnosis> found;
   const auto report = [&](std::string subject, std::string_view what, Answer<void>* answer,
-                          std::string good) {
+                          const std::string& good) {
     // Answers come at the deadline at the latest; a little more for a part that breaks that rule.
     const Status status =
         answer->Wait(deadline + milliseconds(500) - engine_->reactor->Now(), what);
     found.push_back({std::move(subject), status.ok() ? Level::kOk : Level::kError,
-                     status.ok() ? std::move(good) : status.error().message});
+                     status.ok() ? good : status.error().message});
   };
   report("llm", "the provider", &llm, engine_->llm->provider() + " answers and takes the key");
   if (posts) {
