@@ -79,6 +79,20 @@ TEST_CASE("nghttpx: 1,000 streams at once over few connections, every text whole
   MESSAGE(kCalls << " calls, " << site.proxy().accepted() << " connections");
 }
 
+TEST_CASE("nghttpx: calls use the connection that was made ahead of them") {
+  const Emulator emulator({"--ttft-ms=1", "--tokens-per-s=0"});
+  Site site(emulator);
+  LlmTestClient client(site.url(), site.Options());
+  client->Prewarm(1);
+  while (site.proxy().accepted() == 0) {
+  }
+  std::vector<std::shared_ptr<Heard>> calls;
+  for (int i = 0; i < 5; ++i) calls.push_back(client.Start(/*stream=*/true));
+  for (const auto& call : calls) CHECK(CodeName(CodeOf(call->Wait())) == CodeName(Code::kOk));
+  CHECK(site.proxy().accepted() == 1);
+  CHECK(emulator.Count("requests_total") == 5);  // a HEAD is none
+}
+
 TEST_CASE("nghttpx: a cancelled call reaches the provider behind it") {
   const Emulator emulator({"--ttft-ms=1", "--tokens-per-s=1"});
   Site site(emulator);
