@@ -20,7 +20,7 @@ namespace postgen::capi {
 // being cancelled unwinds without an exception object, which UBSan takes for one. Not inlined,
 // since GCC checks what it has inlined by the caller's rules.
 template <typename Body>
-[[gnu::no_sanitize("null"), gnu::noinline]] Outcome Contain(Body&& body) {
+__attribute__((no_sanitize("null"), noinline)) Outcome Contain(Body&& body) {
   try {
     return std::forward<Body>(body)();
   } catch (const abi::__forced_unwind&) {
@@ -45,7 +45,7 @@ postgen_code Guard(postgen_error** err, Body&& body) {
 
 // The body of a function that cannot report: `otherwise` if it throws.
 template <typename T, typename Body>
-[[gnu::no_sanitize("null"), gnu::noinline]] T GuardValue(T otherwise, Body&& body) {
+__attribute__((no_sanitize("null"), noinline)) T GuardValue(T otherwise, Body&& body) {
   try {
     return std::forward<Body>(body)();
   } catch (const abi::__forced_unwind&) {

@@ -69,6 +69,9 @@ class PythonEventQueue {
   int event_fd() const { return queue_.event_fd(); }
   std::shared_ptr<Observer> NewObserver(bool all_events) { return queue_.NewObserver(all_events); }
 
+  void Hold(std::uint64_t call_id) { queue_.Hold(call_id); }
+  void Release(std::uint64_t call_id) { queue_.Release(call_id); }
+
   // Up to `capacity` events. With none waiting, waits up to timeout_ms (-1: without limit) for one,
   // or until a signal handler raises.
   py::list Next(std::int64_t timeout_ms, std::size_t capacity) {
@@ -214,7 +217,9 @@ void BindGenerator(py::module_& module) {
   py::class_<PythonEventQueue>(module, "EventQueue")
       .def(py::init<>())
       .def_property_readonly("event_fd", &PythonEventQueue::event_fd)
-      .def("next", &PythonEventQueue::Next, py::arg("timeout_ms"), py::arg("capacity"));
+      .def("next", &PythonEventQueue::Next, py::arg("timeout_ms"), py::arg("capacity"))
+      .def("hold", &PythonEventQueue::Hold, py::arg("call_id"))
+      .def("release", &PythonEventQueue::Release, py::arg("call_id"));
 
   py::class_<PythonGenerator>(module, "Generator")
       .def(py::init<const std::string&, std::shared_ptr<PartQueue>, bool, bool, bool>(),

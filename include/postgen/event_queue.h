@@ -58,6 +58,12 @@ class POSTGEN_EXPORT EventQueue {
   // Makes one waiting Next() return now, empty-handed if nothing waits. Thread-safe.
   void Wake();
 
+  // For a reader that hands events on: the one to whom those of this call go stays behind. Its
+  // versions are paused, each after the next delta, until Release(). Thread-safe.
+  void Hold(std::uint64_t call_id);
+  // No-op for a call that is not held. Each Hold() needs one, also after the call's end.
+  void Release(std::uint64_t call_id);
+
  private:
   struct Shared;
   class QueueObserver;

@@ -174,7 +174,7 @@ struct VersionResult {
   std::string model;
   FinishReason finish_reason;
   int attempts = 0;
-  std::optional<double> ttft_ms;  // absent when not streamed
+  std::optional<double> ttft_ms;  // from dispatch to the text it has; absent when not streamed
   double total_ms = 0;            // from dispatch to the last byte, retries included
   Usage usage;
   UsageKind usage_kind = UsageKind::kUnknown;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <list>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <sys/eventfd.h>
@@ -53,11 +54,14 @@ struct EventQueue::Shared {
   ~Shared() {
     if (fd >= 0) ::close(fd);
     for (const Item& item : waiting_) Resume(item.stream.get());
+    for (const auto& [call_id, flows] : held_) ResumeAll(flows);
   }
 
   void Push(const Event& event, const std::shared_ptr<Stream>& stream);
   void Announce();
   void Wake();
+  void Hold(std::uint64_t call_id);
+  void Release(std::uint64_t call_id);
   std::size_t Next(std::chrono::milliseconds timeout, std::size_t capacity,
                    std::vector<QueuedEvent>* out);
 
@@ -77,10 +81,16 @@ struct EventQueue::Shared {
     if (stream->paused != nullptr) std::exchange(stream->paused, nullptr)->Resume();
   }
 
+  using Flows = std::set<std::shared_ptr<Flow>>;
+  static void ResumeAll(const Flows& flows) {
+    for (const auto& flow : flows) flow->Resume();
+  }
+
   CondVar ready_;
   Mutex mutex_;
   std::list<Item> waiting_ ABSL_GUARDED_BY(mutex_);
   std::list<Item> spare_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::uint64_t, Flows> held_ ABSL_GUARDED_BY(mutex_);  // by call: those that are paused
   int wakes_ ABSL_GUARDED_BY(mutex_) = 0;
   int waiters_ ABSL_GUARDED_BY(mutex_) = 0;  // threads in Next
   bool readable_ ABSL_GUARDED_BY(mutex_) = false;
@@ -95,6 +105,12 @@ void EventQueue::Shared::Push(const Event& event, const std::shared_ptr<Stream>&
       if (stream->unread_bytes > kPauseBytes && event.flow != nullptr) {
         stream->paused = event.flow;
         event.flow->Pause();
+      }
+      if (!held_.empty() && event.flow != nullptr) {
+        if (const auto held = held_.find(event.call_id); held != held_.end()) {
+          held->second.insert(event.flow);
+          event.flow->Pause();
+        }
       }
       if (Join(event, stream.get())) return;
     }
@@ -152,6 +168,25 @@ void EventQueue::Shared::Wake() {
     ++wakes_;
   }
   Announce();
+}
+
+void EventQueue::Shared::Hold(std::uint64_t call_id) {
+  const MutexLock lock(&mutex_);
+  held_.try_emplace(call_id);
+}
+
+// Those that are paused for too much unread text as well go on a little early, and are paused again
+// by their next delta.
+void EventQueue::Shared::Release(std::uint64_t call_id) {
+  Flows flows;
+  {
+    const MutexLock lock(&mutex_);
+    const auto held = held_.find(call_id);
+    if (held == held_.end()) return;
+    flows = std::move(held->second);
+    held_.erase(held);
+  }
+  ResumeAll(flows);
 }
 
 std::size_t EventQueue::Shared::Next(std::chrono::milliseconds timeout, std::size_t capacity,
@@ -276,5 +311,9 @@ std::size_t EventQueue::Next(std::chrono::milliseconds timeout, std::size_t capa
 }
 
 void EventQueue::Wake() { shared_->Wake(); }
+
+void EventQueue::Hold(std::uint64_t call_id) { shared_->Hold(call_id); }
+
+void EventQueue::Release(std::uint64_t call_id) { shared_->Release(call_id); }
 
 }  // namespace postgen

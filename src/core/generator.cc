@@ -2,6 +2,7 @@
 
 #include "postgen/generator.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,6 +36,11 @@ namespace postgen {
 namespace {
 
 using std::chrono::milliseconds;
+
+void Wipe(std::string* secret) {
+  explicit_bzero(secret->data(), secret->size());
+  secret->clear();
+}
 
 Error ForkedError() {
   return {Code::kForked, "this generator was made in another process; make a new one after fork()"};
@@ -301,6 +307,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->options = std::move(options);
   shared->executor = engine->reactor;
   shared->provider = engine->llm->provider();
+  shared->llm = engine->llm.get();
   shared->calls = engine->calls.get();
   shared->template_writer = engine->template_writer.get();
   shared->store = engine->stores.posts.get();
@@ -313,8 +320,9 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->metrics = &engine->metrics;
   shared->recent = &engine->recent;
   shared->rng = &engine->rng;
-  // Posts do not read the key, so it is not kept twice.
-  shared->options.llm.api_key.clear();
+  // Posts do not read the keys, so they are not kept twice.
+  Wipe(&shared->options.llm.api_key);
+  for (LlmEndpoint& endpoint : shared->options.llm.endpoints) Wipe(&endpoint.api_key);
   shared->options.llm.endpoints.clear();
   engine->parts = std::move(shared);
   // So that the first post of a short-lived process finds it.
@@ -567,12 +575,12 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
 
   std::vector<Diagnosis> found;
   const auto report = [&](std::string subject, std::string_view what, Answer<void>* answer,
-                          std::string good) {
+                          const std::string& good) {
     // Answers come at the deadline at the latest; a little more for a part that breaks that rule.
     const Status status =
         answer->Wait(deadline + milliseconds(500) - engine_->reactor->Now(), what);
     found.push_back({std::move(subject), status.ok() ? Level::kOk : Level::kError,
-                     status.ok() ? std::move(good) : status.error().message});
+                     status.ok() ? good : status.error().message});
   };
   report("llm", "the provider", &llm, engine_->llm->provider() + " answers and takes the key");
   if (posts) {

@@ -101,6 +101,9 @@ void PostJob::Start() {
 void PostJob::Begin() {
   CheckStore();
   if (!ended_) FindProfile();
+  // The provider's connection is made beside the look-ups. Calls that are sent at once make theirs.
+  const bool looks_up = !store_checked_ || !profile_found_;
+  if (!ended_ && looks_up && !IsManual(request_)) parts_->llm->Prewarm(1);
 }
 
 void PostJob::ClaimKey() {

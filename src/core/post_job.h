@@ -41,6 +41,7 @@ struct PostParts {
   Options options;
   std::shared_ptr<Executor> executor;
   std::string provider;  // LlmClient::provider()
+  LlmClient* llm = nullptr;      // for its connection; calls go by way of `calls`
   CachedCalls* calls = nullptr;
   LlmClient* template_writer = nullptr;
   PostStore* store = nullptr;        // null: none

@@ -13,9 +13,12 @@ namespace {
 
 constexpr int kFirstBadStatus = 300;
 
-// Nothing was written that could be billed: the provider refused the one call, or never had it.
+// Nothing was written that could be billed: our client says so; for another one, the provider
+// refused the one call, or never had it.
 bool IsFree(const LlmReply& reply) {
-  if (reply.ok() || reply.usage_kind != UsageKind::kUnknown || reply.attempts > 1) return false;
+  if (reply.ok()) return false;
+  if (reply.usage_kind != UsageKind::kUnknown) return reply.usage == Usage{};
+  if (reply.attempts > 1) return false;
   switch (reply.error->code) {
     case Code::kConnect:
     case Code::kDns:
@@ -68,7 +71,7 @@ VersionResult MakeVersion(const VersionResult& planned, LlmReply reply, const Ve
   version.angle = planned.angle;
   version.version_type = planned.version_type;
   version.source = reply.source;
-  version.model = reply.model.empty() ? rules.model : std::move(reply.model);
+  version.model = reply.model.empty() ? rules.model : reply.model;
   version.finish_reason = std::move(reply.finish_reason);
   version.attempts = reply.attempts;
   version.ttft_ms = reply.ttft_ms;

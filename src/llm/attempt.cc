@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "llm/policy/failure_kind.h"
 #include "llm/wire/retry_after.h"
 #include "llm/wire/safe_word.h"
 
@@ -53,7 +54,7 @@ Attempt::Attempt(CallContext* context, AttemptOwner* owner, Permit permit, bool 
       owner_(owner),
       route_(*permit.route),
       streams_(streams),
-      permit_(std::move(permit)),
+      permit_(permit),
       reader_(&context->parser, context->rules.max_reply_bytes) {
   permit_.route = &route_;  // the asker's may be another attempt's
 }
@@ -61,9 +62,8 @@ Attempt::Attempt(CallContext* context, AttemptOwner* owner, Permit permit, bool 
 Attempt::~Attempt() { Cancel(); }
 
 void Attempt::Start(std::string body, TimePoint deadline) {
-  started_ = context_->executor->Now();
   deadline_ = deadline;
-  due_ = started_ + context_->rules.attempt_timeout;
+  due_ = context_->executor->Now() + context_->rules.attempt_timeout;
   reader_.Begin(FormOfReply({}, streams_));
   transfer_ = provider().transport->Post(std::move(body), this);
   ArmTimer();
@@ -75,9 +75,13 @@ void Attempt::Extend(TimePoint deadline) {
 }
 
 void Attempt::Cancel() {
+  Close();
+  GivePermitBack(/*cancelled=*/true);
+}
+
+void Attempt::Close() {
   if (transfer_ != 0) provider().transport->Cancel(std::exchange(transfer_, 0));
   context_->executor->CancelTimer(std::exchange(timer_, 0));
-  GivePermitBack(/*cancelled=*/true);
 }
 
 void Attempt::GivePermitBack(bool cancelled) {
@@ -100,14 +104,23 @@ void Attempt::GivePermitBack(bool cancelled) {
   context_->dispatcher->End(&permit, end);
 }
 
-std::optional<Duration> Attempt::time_to_first_token() const {
-  if (!first_text_ || reader_.form() != ReplyForm::kEventStream) return std::nullopt;
-  return *first_text_ - started_;
+std::optional<TimePoint> Attempt::first_text_at() const {
+  return reader_.form() == ReplyForm::kEventStream ? first_text_ : std::nullopt;
+}
+
+bool Attempt::MayHaveCost() const {
+  if (HasErrorStatus()) return false;
+  if (has_token_) return true;
+  if (!sent_) return false;
+  if (!failure_) return true;  // given up by us, while it may have been at work
+  const Code code = failure_->error.code;
+  return IsTimeout(code) || code == Code::kTruncated || code == Code::kTooLarge;
 }
 
 // --- The reply ----------------------------------------------------------------------------------
 
 void Attempt::OnConnected() {
+  sent_ = true;
   owner_->OnAttemptSent(this);
   if (!streams_) return;
   silence_due_ = context_->executor->Now() + context_->rules.first_token_timeout;
@@ -263,8 +276,8 @@ void Attempt::HideSecrets() {
 
 void Attempt::End() {
   HideSecrets();
+  Close();  // first: others may be sent from within
   GivePermitBack(/*cancelled=*/false);
-  Cancel();
   owner_->OnAttemptEnd(this);
 }
 

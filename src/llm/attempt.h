@@ -93,11 +93,14 @@ class Attempt final : public HttpHandler {
   const std::optional<AttemptFailed>& failure() const { return failure_; }
   // As far as it has come.
   Completion& completion() { return reader_.completion(); }
+  const Completion& completion() const { return reader_.completion(); }
   const std::string& request_id() const { return request_id_; }
   int http_status() const { return http_status_; }  // 0: no head has come
   const Route& route() const { return route_; }
-  // From Start to the first text of a stream.
-  std::optional<Duration> time_to_first_token() const;
+  // When the first text of a stream came.
+  std::optional<TimePoint> first_text_at() const;
+  // Was something written that may be billed? Not if the provider refused it or never had it.
+  bool MayHaveCost() const;
 
   void OnConnected() override;
   void OnHead(const HttpHead& head) override;
@@ -117,6 +120,7 @@ class Attempt final : public HttpHandler {
   void Fail(AttemptFailed failure);
   void HideSecrets();
   void End();
+  void Close();
   void GivePermitBack(bool cancelled);
   Provider& provider() const { return *route_.provider; }
 
@@ -135,11 +139,11 @@ class Attempt final : public HttpHandler {
   TransferId transfer_ = 0;
   TimerId timer_ = 0;
   TimePoint timer_due_;
-  TimePoint started_;
   TimePoint deadline_;
   TimePoint due_;                             // llm.attempt_timeout_ms
   TimePoint silence_due_ = TimePoint::max();  // llm.first_token_timeout_ms, then idle_timeout_ms
   std::optional<TimePoint> paused_at_;
+  bool sent_ = false;
   bool has_token_ = false;
   std::optional<TimePoint> first_text_;
   std::optional<EarlyStop> early_stop_;

@@ -91,6 +91,14 @@ void CompletionCall::OnNoTurn(Error error) {
 }
 
 void CompletionCall::OnTurn(Permit permit) {
+  // Its turn came in the same instant, or the loop is late.
+  if (context_->executor->Now() >= request_.deadline) {
+    AttemptEnd unsent;
+    unsent.cancelled = true;
+    unsent.used_tokens = 0;
+    context_->dispatcher->End(&permit, unsent);
+    return OnDeadline();
+  }
   const Route& route = *permit.route;
   request_.model = route.model;
   // What a call before this one learned while this one waited counts too.
@@ -99,13 +107,13 @@ void CompletionCall::OnTurn(Permit permit) {
   if (!first_dispatch_) first_dispatch_ = context_->executor->Now();
   state_ = State::kRunning;
   if (std::exchange(next_counts_, true)) ++history_.attempts;
-  attempt_ = NewAttempt(std::move(permit));
+  attempt_ = NewAttempt(permit);
   attempt_->Start(WriteRequestBody(request_, parameters_, streams_), Due());
 }
 
 std::unique_ptr<Attempt> CompletionCall::NewAttempt(Permit permit) {
   ++attempts_;
-  auto attempt = std::make_unique<Attempt>(context_, this, std::move(permit), streams_);
+  auto attempt = std::make_unique<Attempt>(context_, this, permit, streams_);
   if (context_->rules.early_stop && request_.max_words > 0) {
     attempt->StopEarly(request_.max_words, request_.posting_type);
   }
@@ -124,12 +132,13 @@ void CompletionCall::StartSecondAttempt() {
   if (attempt_->http_status() >= kFirstBadStatus) return;
   const Route& route = attempt_->route();
   RetryBudget& budget = route.provider->budget;
-  if (budget.tokens() < RetryBudget::kRetryCost || !watch_.Take()) return;
+  if (budget.tokens() < RetryBudget::kRetryCost || !watch_.MayHedge()) return;
   std::optional<Permit> permit = context_->dispatcher->TakeSpare(route, tokens);
   if (!permit) return;
+  watch_.OnHedge();
   budget.Take(RetryBudget::kRetryCost);
   charged_for_second_ = RetryBudget::kRetryCost;
-  second_ = NewAttempt(*std::move(permit));
+  second_ = NewAttempt(*permit);
   second_->Start(WriteRequestBody(request_, parameters_, streams_), Due());
 }
 
@@ -142,14 +151,36 @@ void CompletionCall::OnAttemptToken(Attempt* attempt) {
     std::swap(attempt_, second_);
     charged_ += std::exchange(charged_for_second_, 0);  // it was worth it
   }
-  EndSecondAttempt(/*may_have_cost=*/true);
+  EndSecondAttempt();
 }
 
-// The one that is left behind. Its prompt may be billed, and nobody will say so.
-void CompletionCall::EndSecondAttempt(bool may_have_cost) {
+// The one that is left behind, or has failed.
+void CompletionCall::EndSecondAttempt() {
   if (second_ == nullptr) return;
+  Account(*second_);
   second_.reset();
-  if (may_have_cost) lost_prompt_tokens_ += EstimateUsage(request_, {}).prompt_tokens;
+}
+
+// Puts an attempt that is over, or given up, on the bill: what the provider told, and else what may
+// be billed without anybody saying so.
+void CompletionCall::Account(const Attempt& attempt) {
+  const Completion& completion = attempt.completion();
+  if (completion.usage_kind == UsageKind::kExact) {
+    spent_.Add(completion.usage, UsageKind::kExact);
+  } else if (attempt.MayHaveCost()) {
+    spent_.Add(EstimateUsage(request_, completion.text), UsageKind::kEstimated);
+  }
+}
+
+// Failed ones are on the bill already.
+void CompletionCall::AccountForLast(bool whole) {
+  if (attempt_ == nullptr || attempt_->failure()) return;
+  const Completion& completion = attempt_->completion();
+  const bool told = completion.usage_kind == UsageKind::kExact;
+  if (whole && !told && completion.finish_reason.kind != FinishReason::Kind::kEarlyStop) {
+    return spent_.Add({}, UsageKind::kUnknown);  // a provider that does not tell
+  }
+  Account(*attempt_);
 }
 
 // --- Replies ------------------------------------------------------------------------------------
@@ -195,10 +226,10 @@ void CompletionCall::OnAttemptEnd(Attempt* attempt) {
       std::swap(attempt_, second_);
       charged_ += std::exchange(charged_for_second_, 0);
     }
-    const bool refused = failed.error.details.http_status.value_or(0) >= kFirstBadStatus;
-    return EndSecondAttempt(/*may_have_cost=*/!refused);
+    return EndSecondAttempt();
   }
   watch_.OnLost();
+  Account(*attempt);
   if (!Repair(failed) && !TryAnotherRoute(failed)) RetryOrEnd(failed);
 }
 
@@ -300,7 +331,7 @@ void CompletionCall::OnTimer() {
 }
 
 void CompletionCall::OnDeadline() {
-  EndSecondAttempt(/*may_have_cost=*/true);  // it has given nothing
+  EndSecondAttempt();  // it has given nothing
   if (state_ == State::kRunning && attempt_->EndEarly()) return;
   const std::string_view when =
       state_ == State::kQueued
@@ -313,7 +344,7 @@ void CompletionCall::OnDeadline() {
 
 void CompletionCall::OnCancel() {
   if (ended()) return;
-  EndSecondAttempt(/*may_have_cost=*/true);
+  EndSecondAttempt();
   if (attempt_ != nullptr) attempt_->Cancel();
   Error error(Code::kCancelled, "the caller cancelled");
   error.details = last_details_;
@@ -339,29 +370,21 @@ LlmReply CompletionCall::TakeReply(std::optional<Error> error) {
   reply.error = std::move(error);
   if (reply.error) reply.error->details.attempts = attempts_;
   reply.attempts = attempts_;
+  AccountForLast(/*whole=*/reply.ok());
+  reply.usage = spent_.usage();
+  reply.usage_kind = spent_.kind();
   if (attempt_ == nullptr) return reply;
   Completion& completion = attempt_->completion();
   reply.text = std::move(completion.text);
   reply.finish_reason = std::move(completion.finish_reason);
   reply.model = std::move(completion.model);
-  reply.usage = completion.usage;
-  reply.usage_kind = completion.usage_kind;
-  const bool stopped_early = reply.finish_reason.kind == FinishReason::Kind::kEarlyStop;
-  if (stopped_early && reply.usage_kind == UsageKind::kUnknown) {
-    reply.usage = EstimateUsage(request_, reply.text);
-    reply.usage_kind = UsageKind::kEstimated;
-  }
-  if (lost_prompt_tokens_ > 0) {
-    reply.usage.prompt_tokens += lost_prompt_tokens_;
-    if (reply.usage_kind == UsageKind::kExact) reply.usage_kind = UsageKind::kEstimated;
-  }
   reply.request_id = attempt_->request_id();
   const Route& route = attempt_->route();
   if (route.model != routes.front().model) reply.asked_model = route.model;
   reply.provider = route.provider->host;
   reply.total_ms = Milliseconds(context_->executor->Now() - *first_dispatch_);
-  if (const std::optional<Duration> ttft = attempt_->time_to_first_token()) {
-    reply.ttft_ms = Milliseconds(*ttft);
+  if (const std::optional<TimePoint> first_text = attempt_->first_text_at()) {
+    reply.ttft_ms = Milliseconds(*first_text - *first_dispatch_);
   }
   return reply;
 }

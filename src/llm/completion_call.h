@@ -20,6 +20,7 @@
 #include "llm/dispatcher.h"
 #include "llm/hedge_watch.h"
 #include "llm/policy/retry.h"
+#include "llm/policy/usage_estimate.h"
 #include "llm/wire/model_family.h"
 #include "postgen/cancel.h"
 #include "postgen/llm_client.h"
@@ -56,7 +57,9 @@ class CompletionCall final : public AttemptOwner,
   void Queue();
   std::unique_ptr<Attempt> NewAttempt(Permit permit);
   void StartSecondAttempt();
-  void EndSecondAttempt(bool may_have_cost);
+  void EndSecondAttempt();
+  void Account(const Attempt& attempt);
+  void AccountForLast(bool whole);
   bool Repair(const AttemptFailed& failed);
   // Leaves the endpoint or the model for another one. False: there is none, or no reason to.
   bool TryAnotherRoute(const AttemptFailed& failed);
@@ -97,7 +100,7 @@ class CompletionCall final : public AttemptOwner,
   int attempts_ = 0;  // all of them, as reported
   int charged_ = 0;   // for the attempt that runs, from the retry budget
   int charged_for_second_ = 0;
-  std::int64_t lost_prompt_tokens_ = 0;  // of attempts that gave way to a faster one; estimated
+  UsageSum spent_;  // by the attempts that are over
   bool next_counts_ = true;
   std::optional<ModelParameters> repaired_;  // for the attempt that is to come
   bool text_delivered_ = false;

@@ -266,7 +266,7 @@ void Dispatcher::GiveTurn(Asker* asker, TimePoint now) {
   asker->tried[asker->route_] = true;
   Permit permit = MakePermit(route, asker->tokens, now);
   const bool probe = permit.probe;
-  asker->OnTurn(std::move(permit));
+  asker->OnTurn(permit);
   if (probe) LeaveBlocked(provider);
 }
 

@@ -1,5 +1,7 @@
 #include "llm/endpoint.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -90,7 +92,8 @@ Status AddUserHeaders(const LlmEndpoint& options, const std::string& prefix,
     if (!IsHeaderName(name)) {
       return ConfigError(prefix + "headers", "has a name that is no header name (RFC 9110 token)");
     }
-    const std::string field = prefix + "headers." + name;
+    std::string field = prefix + "headers.";
+    field += name;
     const std::string lower = Lower(name);
     if (IsReserved(lower, options.auth)) return ConfigError(field, "is set by postgen itself");
     if (HasControl(raw_value)) return ConfigError(field, "has a control character in its value");
@@ -182,7 +185,11 @@ Result<std::vector<Endpoint>> MakeEndpoints(const LlmOptions& options) {
     return {};
   };
   Status status;
-  if (options.endpoints.empty()) status = add(OnlyEndpoint(options), "llm.");
+  if (options.endpoints.empty()) {
+    LlmEndpoint only = OnlyEndpoint(options);
+    status = add(only, "llm.");
+    explicit_bzero(only.api_key.data(), only.api_key.size());
+  }
   for (std::size_t i = 0; i < options.endpoints.size() && status.ok(); ++i) {
     status = add(options.endpoints[i], "llm.endpoints[" + std::to_string(i) + "].");
   }

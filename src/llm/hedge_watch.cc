@@ -16,9 +16,9 @@ void HedgeWatch::OnSent(HedgePolicy* policy) {
   });
 }
 
-bool HedgeWatch::Take() {
-  taken_ = policy_->MayHedge(executor_->Now(), waited());
-  return taken_;
+void HedgeWatch::OnHedge() {
+  taken_ = true;
+  policy_->OnHedge();
 }
 
 void HedgeWatch::OnToken(bool of_second) {

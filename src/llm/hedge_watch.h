@@ -34,8 +34,10 @@ class HedgeWatch {
   // It is given up. No-op if nothing is watched.
   void Stop();
 
-  // Is the second attempt still to come? Asked last, since it goes on the policy's account.
-  bool Take();
+  // May the second attempt be sent?
+  bool MayHedge() { return policy_->MayHedge(executor_->Now(), waited()); }
+  // It has been.
+  void OnHedge();
 
  private:
   Duration waited() const { return executor_->Now() - sent_; }

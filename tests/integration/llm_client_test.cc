@@ -137,6 +137,21 @@ TEST_CASE("neither key nor prompt comes back, even if the server echoes them in 
   }
 }
 
+TEST_CASE("a key that was refused is not sent again for a while") {
+  for (const bool quota : {false, true}) {
+    CAPTURE(quota);
+    const Code code = quota ? Code::kQuota : Code::kAuth;
+    RawServer server(AlwaysSend(quota ? Reply(429, "", R"({"error":{"type":"insufficient_quota"}})")
+                                      : Reply(401, "", "")));
+    LlmTestClient client(server.Url("/v1"));
+    CHECK(CodeName(CodeOf(client.Start(/*stream=*/true)->Wait())) == CodeName(code));
+    const LlmReply reply = client.Start(/*stream=*/true)->Wait();
+    CHECK(CodeName(CodeOf(reply)) == CodeName(code));
+    CHECK(reply.attempts == 0);
+    CHECK(server.requests().size() == 1);
+  }
+}
+
 TEST_CASE("a cancelled call closes its connection") {
   Notification closed;
   RawServer server([&closed](RawConnection& peer) {

@@ -10,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "llm/clients.h"
+#include "postgen/flow.h"
 #include "postgen/llm_client.h"
 #include "runtime/event_loop.h"
 #include "support/notification.h"
@@ -67,10 +68,13 @@ class LlmTestClient {
   LlmTestClient(const LlmTestClient&) = delete;
   LlmTestClient& operator=(const LlmTestClient&) = delete;
 
-  // `stream`: with someone who listens to the text as it comes.
+  // `stream`: with someone who listens to the text as it comes, and who may `take back` what broke
+  // off.
   std::shared_ptr<Heard> Start(bool stream, CancelToken cancel = {},
-                               std::string_view prompt = kPrompt) {
+                               std::string_view prompt = kPrompt,
+                               std::shared_ptr<Flow> flow = nullptr, bool takes_back = false) {
     LlmRequest request;
+    request.flow = std::move(flow);
     request.model = "gpt-4o-mini";
     request.messages = {{Role::kUser, std::string(prompt)}};
     request.stream = stream;
@@ -82,6 +86,7 @@ class LlmTestClient {
         heard->first_text.Notify();
       };
     }
+    if (takes_back) sink.on_reset = [heard] { heard->text.clear(); };
     sink.on_done = [heard](LlmReply reply) {
       heard->reply = std::move(reply);
       heard->done.Notify();

@@ -340,6 +340,50 @@ TEST_CASE("HTTP/2: a call cancelled while alone on its connection is told to the
   CHECK(world.client().Start(/*stream=*/true)->Wait().ok());
 }
 
+// libcurl 7.88 cannot stop one stream without its connection, so that a reader who sleeps is read
+// for, up to llm.max_reply_bytes: its text is kept until its end anyway.
+TEST_CASE(
+    "HTTP/2: a stream that is held back holds up no other of its connection, and has a bound") {
+  constexpr std::size_t kPieces = 256;
+  const std::string piece(std::size_t{16} << 10U, 'x');
+  bool too_much = false;
+  SUBCASE("all that it may have") {}
+  SUBCASE("more") { too_much = true; }
+  LlmOptions options = AlwaysStreaming(1);
+  options.max_reply_bytes = std::int64_t{too_much ? 1 : 8} << 20U;
+  Http2 world(
+      [&piece](H2Connection& h2, RawConnection&) {
+        while (const auto event = h2.Next()) {
+          if (event->kind != Kind::kRequest) continue;
+          if (event->body.find("much") == std::string::npos) {
+            Answer(&h2, event->stream);
+            continue;
+          }
+          h2.Head(event->stream);
+          for (std::size_t n = 0; n < kPieces; ++n) {
+            h2.Data(event->stream, DeltaEvent(piece), /*end=*/false);
+          }
+          h2.Data(event->stream, std::string(kStopEvent) + std::string(kDoneEvent), /*end=*/true);
+        }
+      },
+      options);
+  const auto flow = std::make_shared<Flow>();
+  flow->Pause();
+  const auto sleeper = world.client().Start(/*stream=*/true, {}, "much", flow);
+  sleeper->first_text.Wait();
+  for (const auto& call : world.Start(31, /*stream=*/true)) CHECK(call->Wait().ok());
+  CHECK(world.connections() == 1);
+  const LlmReply reply = sleeper->Wait();
+  CHECK(flow->paused());
+  if (too_much) {
+    CHECK(CodeName(CodeOf(reply)) == CodeName(Code::kTooLarge));
+    CHECK(reply.text.size() <= std::size_t{1} << 20U);
+  } else {
+    CHECK(reply.ok());
+    CHECK(reply.text.size() == kPieces * piece.size());
+  }
+}
+
 TEST_CASE("HTTP/2: [DONE], and the stream does not end: the call does, the connection goes on") {
   Http2 world(
       [&](H2Connection& h2, RawConnection&) {

@@ -1,4 +1,5 @@
 // What networks, proxies and odd servers do to calls, beyond the table of llm_fault_matrix_test.cc.
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -158,6 +159,8 @@ TEST_CASE("endless things end at a bound") {
       // Comments are no progress, however many there are.
       {"comments", std::string(kStreamHead) + Delta("半"), Chunk(": ping\n\n"), Code::kTimeoutIdle,
        1 << 30, 50},
+      {"comments from the start", std::string(kStreamHead), Chunk(": ping\n\n"),
+       Code::kTimeoutFirstToken, 1 << 30, 60'000},
       {"keep-alive events", std::string(kStreamHead) + Delta("半"),
        Chunk("event: keepalive\ndata: {}\n\n"), Code::kTimeoutIdle, 1 << 30, 50},
   };
@@ -172,6 +175,7 @@ TEST_CASE("endless things end at a bound") {
     LlmOptions options = OneAttempt();
     options.max_reply_bytes = c.max_reply_bytes;
     options.idle_timeout_ms = c.idle_timeout_ms;
+    if (c.code == Code::kTimeoutFirstToken) options.first_token_timeout_ms = 50;
     LlmTestClient client(server.Url("/v1"), options);
     CHECK(CodeName(CodeOf(client.Start(/*stream=*/true)->Wait())) == CodeName(c.code));
   }
@@ -195,16 +199,43 @@ TEST_CASE("100,000 events in one go, every one delivered in order") {
   CHECK(reply.text == expected);
 }
 
-TEST_CASE("a delta of 8 MiB and a byte, below the bound") {
-  const std::string text(std::size_t{8 << 20} + 1, 'x');
-  RawServer server(AlwaysSend(Reply(200, "Content-Type: text/event-stream\r\n",
-                                    DeltaEvent(text) + std::string(kStopEvent))));
-  LlmOptions options = OneAttempt();
-  options.max_reply_bytes = std::int64_t{64} << 20;
-  LlmTestClient client(server.Url("/v1"), options);
-  const LlmReply reply = client.Start(/*stream=*/true)->Wait();
-  CHECK(reply.ok());
-  CHECK(reply.text == text);
+TEST_CASE("deltas of 8 and of 64 MiB and a byte, below the bound") {
+  for (const int mebibytes : {8, 64}) {
+    CAPTURE(mebibytes);
+    const std::string text((static_cast<std::size_t>(mebibytes) << 20U) + 1, 'x');
+    RawServer server(
+        AlwaysSend(Reply(200, "Content-Type: text/event-stream\r\n",
+                         DeltaEvent(text) + std::string(kStopEvent) + std::string(kDoneEvent))));
+    LlmOptions options = OneAttempt();
+    options.max_reply_bytes = std::int64_t{128} << 20;
+    LlmTestClient client(server.Url("/v1"), options);
+    const LlmReply reply = client.Start(/*stream=*/true)->Wait();
+    REQUIRE(CodeName(CodeOf(reply)) == CodeName(Code::kOk));
+    CHECK(reply.text == text);
+  }
+}
+
+TEST_CASE("a stream that breaks off is written anew for a caller that takes text back") {
+  for (const bool takes_back : {true, false}) {
+    CAPTURE(takes_back);
+    std::atomic<bool> served = false;
+    RawServer server([&served](RawConnection& peer) {
+      while (peer.ReadRequest()) {
+        if (served.exchange(true)) {
+          peer.Send(TenDeltas());
+          continue;
+        }
+        peer.Send(std::string(kStreamHead) + Delta("半"));
+        peer.ResetOnClose();
+        return;
+      }
+    });
+    LlmTestClient client(server.Url("/v1"));
+    const LlmReply reply = client.Start(/*stream=*/true, {}, kPrompt, nullptr, takes_back)->Wait();
+    CHECK(CodeName(CodeOf(reply)) == CodeName(takes_back ? Code::kOk : Code::kTruncated));
+    CHECK(reply.text == (takes_back ? kTenTexts : "半"));
+    CHECK(reply.attempts == (takes_back ? 2 : 1));
+  }
 }
 
 TEST_CASE("redirects go nowhere: no other server is called, and ours only once") {

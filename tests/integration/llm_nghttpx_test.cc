@@ -1,10 +1,10 @@
 // The whole way of a call to a provider behind a reverse proxy: TLS and HTTP/2 to nghttpx, HTTP/1.1
 // from there to the emulator.
 #include <signal.h>
-#include <unistd.h>
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -78,6 +78,20 @@ TEST_CASE("nghttpx: 1,000 streams at once over few connections, every text whole
   MESSAGE(kCalls << " calls, " << site.proxy().accepted() << " connections");
 }
 
+TEST_CASE("nghttpx: calls use the connection that was made ahead of them") {
+  const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=1", "--tokens-per-s=0"});
+  Site site(emulator);
+  LlmTestClient client(site.url(), site.Options());
+  client->Prewarm(1);
+  while (site.proxy().accepted() == 0) {
+  }
+  std::vector<std::shared_ptr<Heard>> calls;
+  for (int i = 0; i < 5; ++i) calls.push_back(client.Start(/*stream=*/true));
+  for (const auto& call : calls) CHECK(CodeName(CodeOf(call->Wait())) == CodeName(Code::kOk));
+  CHECK(site.proxy().accepted() == 1);
+  CHECK(emulator.Count("requests_total") == 5);  // a HEAD is none
+}
+
 TEST_CASE("nghttpx: a cancelled call reaches the provider behind it") {
   const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=1", "--tokens-per-s=1"});
   Site site(emulator);
@@ -97,6 +111,50 @@ TEST_CASE("nghttpx: a cancelled call reaches the provider behind it") {
   neighbour->Wait();
   while (emulator.Count("aborted_by_client") < 2) {
   }
+  CHECK(emulator.Count("in_flight") == 0);
+}
+
+// So many that a late first token is known as such; a second attempt is due 100 ms after the first.
+void LearnFirstTokens(LlmTestClient* client) {
+  std::vector<std::shared_ptr<Heard>> calls;
+  for (int i = 0; i < 60; ++i) calls.push_back(client->Start(/*stream=*/true));
+  for (const auto& call : calls) REQUIRE(call->Wait().ok());
+}
+
+TEST_CASE("a call that is cancelled while two attempts race: the provider hears of both") {
+  const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=1", "--tokens-per-s=0"});
+  std::optional<Site> site;
+  LlmOptions options;
+  std::string url = emulator.url();
+  SUBCASE("over HTTP/1.1") {}
+  SUBCASE("over HTTP/2, through nghttpx") {
+    site.emplace(emulator);
+    options = site->Options();
+    url = site->url();
+  }
+  LlmTestClient client(url, options);
+  LearnFirstTokens(&client);
+  emulator.Configure(R"({"fail": ["stall"]})");
+  CancelSource source;
+  const auto heard = client.Start(/*stream=*/true, source.get_token());
+  emulator.WaitForCount("in_flight", 2);
+  source.request_stop();
+  const LlmReply reply = heard->Wait();
+  CHECK(CodeName(CodeOf(reply)) == CodeName(Code::kCancelled));
+  CHECK(reply.attempts == 2);
+  emulator.WaitForCount("aborted_by_client", 2);
+  CHECK(emulator.Count("in_flight") == 0);
+}
+
+TEST_CASE("two attempts race: the provider hears that the slower one is not wanted") {
+  const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=1", "--tokens-per-s=0"});
+  LlmTestClient client(emulator.url(), {});
+  LearnFirstTokens(&client);
+  emulator.Configure(R"({"fail": ["stall#1"]})");
+  const LlmReply reply = client.Start(/*stream=*/true)->Wait();
+  CHECK(reply.ok());
+  CHECK(reply.attempts == 2);
+  emulator.WaitForCount("aborted_by_client", 1);
   CHECK(emulator.Count("in_flight") == 0);
 }
 

@@ -13,14 +13,13 @@
 namespace postgen::testing {
 namespace {
 
-// The reply to a GET of `path` on 127.0.0.1:port, whole.
-std::string Get(int port, const std::string& path) {
+// The whole reply to a request that ends its connection.
+std::string Ask(int port, const std::string& request) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<std::uint16_t>(port));
-  const std::string request = "GET " + path + " HTTP/1.0\r\n\r\n";
   std::string reply;
   if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
       send(fd, request.data(), request.size(), MSG_NOSIGNAL) ==
@@ -43,10 +42,19 @@ Emulator::Emulator(const std::vector<std::string>& command) : process_(command) 
 }
 
 std::int64_t Emulator::Count(const std::string& name) const {
-  const std::string ledger = Get(port_, "/ledger");
+  const std::string ledger = Ask(port_, "GET /ledger HTTP/1.0\r\n\r\n");
   const std::size_t at = ledger.find('"' + name + "\":");
   if (at == std::string::npos) throw std::runtime_error("the emulator's books have no " + name);
   return std::stoll(ledger.substr(at + name.size() + 3));
+}
+
+void Emulator::Configure(const std::string& settings) const {
+  const std::string reply =
+      Ask(port_, "POST /config HTTP/1.0\r\nContent-Length: " + std::to_string(settings.size()) +
+                     "\r\n\r\n" + settings);
+  if (reply.find(" 200 ") == std::string::npos) {
+    throw std::runtime_error("the emulator does not take the settings " + settings);
+  }
 }
 
 void Emulator::WaitForCount(const std::string& name, std::int64_t at_least) const {

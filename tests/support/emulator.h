@@ -19,6 +19,8 @@ class Emulator {
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/v1"; }
   // A number of its books (docs/emulator.md, "Ledger").
   std::int64_t Count(const std::string& name) const;
+  // Changes its settings (docs/emulator.md): a JSON object of them.
+  void Configure(const std::string& settings) const;
   // Returns when that number has come to `at_least`.
   void WaitForCount(const std::string& name, std::int64_t at_least) const;
 

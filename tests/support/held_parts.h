@@ -46,6 +46,7 @@ class HeldClient final : public LlmClient {
     calls.push_back({std::move(request), std::move(cancel), std::move(sink)});
   }
   std::string provider() const override { return "held"; }
+  void Prewarm(int connections) override { prewarmed += connections; }
 
   void Answer(std::size_t call, LlmReply reply) { calls.at(call).sink.on_done(std::move(reply)); }
   void AnswerAll() {
@@ -54,6 +55,7 @@ class HeldClient final : public LlmClient {
   }
 
   std::deque<Held> calls;
+  int prewarmed = 0;
 };
 
 // A cache that answers when told, or never.

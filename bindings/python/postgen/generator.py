@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 
 _EVENTS_PER_PULL = 64
+# What an astream may leave unread, in characters; an event is as much as its dict takes.
+_HOLD_AT = 64 * 1024
+_RELEASE_AT = 16 * 1024
+_EVENT_WEIGHT = 300
 _DEFAULT_DRAIN_MS = 5000
 _DEFAULT_CONCURRENCY = 64
 _DEFAULT_MAX_PENDING_POSTS = 1000
@@ -118,9 +122,18 @@ class PostGenerator:
         events: deque[tuple[dict[str, Any], bool]] = deque()
         loop = asyncio.get_running_loop()
         arrived = loop.create_future()
+        unread = 0
+        held = False
 
+        # The loop's bridge hands on the events of all calls as they come: who stays behind here
+        # holds its own call back.
         def listener(event: dict[str, Any], last: bool) -> None:
+            nonlocal unread, held
             events.append((event, last))
+            unread += _weight(event)
+            if unread > _HOLD_AT and not held:
+                held = True
+                bridge.queue.hold(call.id)
             if not arrived.done():
                 arrived.set_result(None)
 
@@ -132,6 +145,10 @@ class PostGenerator:
             while True:
                 while events:
                     event, last = events.popleft()
+                    unread -= _weight(event)
+                    if held and unread < _RELEASE_AT:
+                        held = False
+                        bridge.queue.release(call.id)
                     yield event
                     if last:
                         return
@@ -139,6 +156,7 @@ class PostGenerator:
                 await arrived
         finally:
             call.cancel()
+            bridge.queue.release(call.id)
 
     # --- Many posts
 
@@ -343,6 +361,10 @@ _live: weakref.WeakSet[PostGenerator] = weakref.WeakSet()
 _set_aside: list[Engine] = []
 
 _EXIT_PATIENCE_S = 1.0
+
+
+def _weight(event: Mapping[str, Any]) -> int:
+    return _EVENT_WEIGHT + len(event.get("text", ""))
 
 
 def _max_pending_posts(options: Mapping[str, Any]) -> int:

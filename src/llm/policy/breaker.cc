@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstddef>
 
+#include "llm/policy/failure_kind.h"
+
 namespace postgen {
 namespace {
 
@@ -39,17 +41,8 @@ bool SpeaksAgainstEndpoint(const Error& error) {
   switch (error.code) {
     case Code::kAuth:
     case Code::kQuota:
-    case Code::kUpstream:
-    case Code::kConnect:
-    case Code::kDns:
-    case Code::kTls:
-    case Code::kTimeoutConnect:
-    case Code::kTimeoutFirstToken:
-    case Code::kTimeoutIdle:
-    case Code::kTimeoutAttempt:
-    case Code::kTruncated:
     case Code::kProtocol: return true;
-    default: return false;
+    default: return IsServerTrouble(error.code);
   }
 }
 

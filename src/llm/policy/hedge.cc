@@ -5,6 +5,8 @@
 #include <cmath>
 #include <utility>
 
+#include "llm/policy/failure_kind.h"
+
 namespace postgen {
 namespace {
 
@@ -15,23 +17,6 @@ Duration Scale(Duration duration, double factor) {
 
 double HalfLives(Duration age) {
   return std::chrono::duration<double>(age) / std::chrono::duration<double>(HedgePolicy::kForget);
-}
-
-// The server's trouble, not the request's.
-bool IsTrouble(Code code) {
-  switch (code) {
-    case Code::kRateLimited:
-    case Code::kUpstream:
-    case Code::kConnect:
-    case Code::kDns:
-    case Code::kTls:
-    case Code::kTimeoutConnect:
-    case Code::kTimeoutFirstToken:
-    case Code::kTimeoutIdle:
-    case Code::kTimeoutAttempt:
-    case Code::kTruncated: return true;
-    default: return false;
-  }
 }
 
 // Puts `value` into a ring in place of its oldest one and keeps the count of those that are true.
@@ -63,7 +48,7 @@ void HedgePolicy::OnGone(std::uint64_t number, TimePoint now, Duration after) {
 }
 
 void HedgePolicy::OnAttemptEnd(Code error) {
-  Put(IsTrouble(error), &failed_, &ended_, &failed_count_);
+  Put(IsServerTrouble(error) || error == Code::kRateLimited, &failed_, &ended_, &failed_count_);
 }
 
 bool HedgePolicy::MayHedge(TimePoint now, Duration waited) {
@@ -77,9 +62,8 @@ bool HedgePolicy::MayHedge(TimePoint now, Duration waited) {
   }
   const Duration best = Scale(best_median_, std::exp2(HalfLives(now - best_at_)));
   if (late_count_ > kMaxLate || failed_count_ > kMaxFailures) return false;
-  if (median_ > Scale(best, kMaxSlowdown) || saved_percent_ < 100) return false;
-  saved_percent_ -= 100;
-  return true;
+  if (median_ > kMaxMedian || median_ > Scale(best, kMaxSlowdown)) return false;
+  return saved_percent_ >= 100;
 }
 
 void HedgePolicy::Decide(bool late) { Put(late, &late_, &decided_, &late_count_); }

@@ -4,11 +4,12 @@
 //   number = policy.OnSent(now)          the first attempt of a call was sent
 //   due = now + *policy.Delay()          if no token has come by then ...
 //   if (policy.MayHedge(now, waited)) ...  ... send another one, and keep the faster
+//     policy.OnHedge()                   if it was sent
 //   policy.OnFirstToken(number, after)   or OnGone(number, after)
 //
 // A second attempt helps where one request had bad luck, and harms where the server has too much to
 // do. So it is not sent while many first tokens are late, while they are all slower than they used
-// to be, while attempts fail, or beyond 3 % of the calls.
+// to be or slow from the start, while attempts fail, or beyond 3 % of the calls.
 #ifndef POSTGEN_SRC_LLM_POLICY_HEDGE_H_
 #define POSTGEN_SRC_LLM_POLICY_HEDGE_H_
 
@@ -35,8 +36,9 @@ class HedgePolicy {
   static constexpr std::chrono::milliseconds kMinDelay{100};  // less is not worth a call
   static constexpr std::size_t kMaxLate = 4;                  // of the last kDecided calls
   static constexpr std::size_t kMaxFailures = 2;              // of the last kEnded attempts
-  static constexpr double kMaxSlowdown = 2;           // of the median, against its best of late
-  static constexpr std::chrono::minutes kForget{30};  // in which a best median counts half
+  static constexpr double kMaxSlowdown = 2;             // of the median, against its best of late
+  static constexpr std::chrono::seconds kMaxMedian{3};  // beyond, the model itself is slow
+  static constexpr std::chrono::minutes kForget{30};    // in which a best median counts half
 
   // The first attempt of a call was sent. Calls are told apart by the number.
   std::uint64_t OnSent(TimePoint now);
@@ -51,9 +53,10 @@ class HedgePolicy {
 
   // How long after OnSent to ask; nothing: too little is known.
   std::optional<Duration> Delay() const { return delay_; }
-  // A call has waited as long as Delay() told it when it was sent. True: it may have its second
-  // attempt, which is on the account from now on.
+  // A call has waited as long as Delay() told it when it was sent: may it have its second attempt?
   bool MayHedge(TimePoint now, Duration waited);
+  // It has been sent: on the account it goes.
+  void OnHedge() { saved_percent_ -= 100; }
 
  private:
   static constexpr std::size_t kTokens = 200;

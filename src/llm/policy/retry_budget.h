@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "llm/policy/failure_kind.h"
 #include "postgen/error.h"
 
 namespace postgen {
@@ -25,13 +26,7 @@ class RetryBudget {
     if (broken_connection != 0 && broken_connection == charged_connection_) {
       return kSharedRetryCost;
     }
-    switch (code) {
-      case Code::kTimeoutConnect:
-      case Code::kTimeoutFirstToken:
-      case Code::kTimeoutIdle:
-      case Code::kTimeoutAttempt: return kTimeoutRetryCost;
-      default: return kRetryCost;
-    }
+    return IsTimeout(code) ? kTimeoutRetryCost : kRetryCost;
   }
 
   // False: not enough is left, and nothing is taken.

@@ -1,5 +1,6 @@
 #include "llm/policy/usage_estimate.h"
 
+#include <algorithm>
 #include <cstdint>
 
 namespace postgen {
@@ -29,6 +30,13 @@ Usage EstimateUsage(const LlmRequest& request, std::string_view text) {
   }
   usage.completion_tokens = TokensOf(text);
   return usage;
+}
+
+void UsageSum::Add(const Usage& usage, UsageKind kind) {
+  usage_.prompt_tokens += usage.prompt_tokens;
+  usage_.completion_tokens += usage.completion_tokens;
+  usage_.cached_tokens += usage.cached_tokens;
+  kind_ = std::min(kind_, kind);
 }
 
 }  // namespace postgen

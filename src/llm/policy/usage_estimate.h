@@ -14,6 +14,19 @@ namespace postgen {
 // docs/tokens.md. Thoughts that nobody has seen are not in it.
 Usage EstimateUsage(const LlmRequest& request, std::string_view text);
 
+// What the attempts of a call have cost together.
+class UsageSum {
+ public:
+  void Add(const Usage& usage, UsageKind kind);
+  const Usage& usage() const { return usage_; }
+  // The least sure of what was added; exact if that is nothing.
+  UsageKind kind() const { return kind_; }
+
+ private:
+  Usage usage_;
+  UsageKind kind_ = UsageKind::kExact;
+};
+
 }  // namespace postgen
 
 #endif  // POSTGEN_SRC_LLM_POLICY_USAGE_ESTIMATE_H_

@@ -1,6 +1,5 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,7 +9,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <deque>
 #include <limits>
 #include <memory>
@@ -27,6 +25,7 @@
 #include "llm/transport/curl_failure.h"
 #include "llm/transport/http_transport.h"
 #include "llm/transport/reply_head.h"
+#include "llm/transport/secret_headers.h"
 #include "llm/transport/wakeup_pair.h"
 
 namespace postgen {
@@ -73,22 +72,12 @@ struct MultiDeleter {
 struct ShareDeleter {
   void operator()(CURLSH* share) const { curl_share_cleanup(share); }
 };
-struct SlistDeleter {
-  // One of the headers holds the key.
-  void operator()(curl_slist* list) const {
-    for (curl_slist* line = list; line != nullptr; line = line->next) {
-      explicit_bzero(line->data, std::strlen(line->data));
-    }
-    curl_slist_free_all(list);
-  }
-};
 struct UrlDeleter {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
 using Easy = std::unique_ptr<CURL, EasyDeleter>;
 using Multi = std::unique_ptr<CURLM, MultiDeleter>;
 using Share = std::unique_ptr<CURLSH, ShareDeleter>;
-using Slist = std::unique_ptr<curl_slist, SlistDeleter>;
 using Url = std::unique_ptr<CURLU, UrlDeleter>;
 
 // Never undone: others in the process may use libcurl.
@@ -160,38 +149,6 @@ Result<Origin> ParseOrigin(const std::string& text) {
   return origin;
 }
 
-bool Append(Slist* list, const char* line) {
-  curl_slist* longer = curl_slist_append(list->get(), line);
-  if (longer == nullptr) return false;
-  list->release();  // NOLINT(bugprone-unused-return-value): now part of `longer`
-  list->reset(longer);
-  return true;
-}
-
-// libcurl's notation: "name:" would remove a header, an empty one is "name;".
-bool AppendHeader(Slist* list, const std::string& header, std::size_t colon) {
-  const bool has_value = header.find_first_not_of(" \t", colon + 1) != std::string::npos;
-  if (has_value) return Append(list, header.c_str());
-  return Append(list, (header.substr(0, colon) + ";").c_str());
-}
-
-Result<Slist> MakeHeaders(const std::vector<std::string>& headers) {
-  Slist list;
-  // No "Expect: 100-continue": it would cost a round trip.
-  bool ok = Append(&list, "Content-Type: application/json") && Append(&list, "Expect:");
-  for (const std::string& header : headers) {
-    const std::size_t colon = header.find(':');
-    if (colon == 0 || colon == std::string::npos ||
-        header.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos) {
-      return Error(Code::kInvalidConfig, "llm.headers has an entry that is no HTTP header",
-                   "llm.headers");
-    }
-    ok = ok && AppendHeader(&list, header, colon);
-  }
-  if (!ok) return Error(Code::kNomem, "out of memory while preparing llm.headers");
-  return list;
-}
-
 long Milliseconds(Duration duration) {
   const auto count = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
   return static_cast<long>(
@@ -227,7 +184,7 @@ void AcknowledgeLate(curl_socket_t fd) {
 
 class CurlTransport final : public HttpTransport {
  public:
-  CurlTransport(HttpEndpoint endpoint, Origin origin, Slist headers, EventLoop* loop)
+  CurlTransport(HttpEndpoint endpoint, Origin origin, SecretHeaders headers, EventLoop* loop)
       : endpoint_(std::move(endpoint)),
         origin_(std::move(origin)),
         headers_(std::move(headers)),
@@ -320,7 +277,7 @@ class CurlTransport final : public HttpTransport {
 
   const HttpEndpoint endpoint_;
   const Origin origin_;
-  const Slist headers_;
+  const SecretHeaders headers_;
   EventLoop* const loop_;
 
   TimePoint curl_due_ = TimePoint::max();  // when libcurl wants to be called
@@ -454,7 +411,7 @@ Result<Easy> CurlTransport::NewEasy() {
     EasySetter set(easy.get());
     set(CURLOPT_CURLU, origin_.url.get());
     set(CURLOPT_POST, 1L);
-    set(CURLOPT_HTTPHEADER, headers_.get());
+    set(CURLOPT_HTTPHEADER, headers_.list());
     set(CURLOPT_ACCEPT_ENCODING, static_cast<const char*>(nullptr));
     set(CURLOPT_PREREQFUNCTION, &CurlTransport::OnPrerequest);
     set(CURLOPT_HEADERFUNCTION, &CurlTransport::OnHeader);
@@ -485,7 +442,7 @@ CURLcode CurlTransport::SetGetOptions(CURL* easy, Kind kind) {
   set(CURLOPT_CURLU, static_cast<CURLU*>(nullptr));
   set(CURLOPT_URL, prewarm ? origin_.root_url.c_str() : endpoint_.probe_url.c_str());
   set(CURLOPT_HTTPGET, 1L);
-  set(CURLOPT_HTTPHEADER, kind == Kind::kGet ? headers_.get() : nullptr);
+  set(CURLOPT_HTTPHEADER, kind == Kind::kGet ? headers_.list() : nullptr);
   if (!prewarm) return set.result();
   set(CURLOPT_NOBODY, 1L);
   set(CURLOPT_TIMEOUT_MS, 2 * Milliseconds(endpoint_.connect_timeout));
@@ -517,7 +474,9 @@ TransferId CurlTransport::Get(bool with_headers, HttpHandler* handler) {
 }
 
 void CurlTransport::Prewarm(int connections) {
-  const auto wanted = std::min<std::int64_t>(connections, endpoint_.max_connections);
+  if (!origin_.tls) return;
+  // A call never waits for the last place that a HEAD may hold.
+  const auto wanted = std::min<std::int64_t>(connections, endpoint_.max_connections - 1);
   for (auto n = static_cast<std::int64_t>(sockets_.size()); n < wanted; ++n) {
     auto transfer = std::make_unique<Transfer>();
     transfer->state = State::kDraining;
@@ -527,7 +486,7 @@ void CurlTransport::Prewarm(int connections) {
 }
 
 bool CurlTransport::HoldsSecret(std::string_view text) const {
-  for (const curl_slist* line = headers_.get(); line != nullptr; line = line->next) {
+  for (const curl_slist* line = headers_.list(); line != nullptr; line = line->next) {
     const std::string_view header(line->data);
     const std::string_view value = header.substr(header.rfind(' ') + 1);  // behind "Bearer "
     if (value.size() >= kShortestSecret && text.find(value) != std::string_view::npos) return true;
@@ -956,10 +915,7 @@ Result<std::unique_ptr<HttpTransport>> NewCurlTransport(HttpEndpoint endpoint, E
   if (!InitLibcurl()) return Error(Code::kInternal, "libcurl could not be initialised");
   Result<Origin> origin = ParseOrigin(endpoint.url);
   if (!origin.ok()) return std::move(origin).error();
-  Result<Slist> headers = MakeHeaders(endpoint.headers);
-  // From here on the key is in the list alone.
-  for (std::string& header : endpoint.headers) explicit_bzero(header.data(), header.size());
-  endpoint.headers.clear();
+  Result<SecretHeaders> headers = SecretHeaders::Take(&endpoint.headers);
   if (!headers.ok()) return std::move(headers).error();
   auto transport = std::make_unique<CurlTransport>(std::move(endpoint), std::move(origin).value(),
                                                    std::move(headers).value(), loop);

@@ -125,10 +125,11 @@ class HttpTransport {
   // provider are shown to people and logged: a server that echoes is not to get the key there.
   virtual bool HoldsSecret(std::string_view text) const = 0;
 
-  // Opens connections ahead of need, until `connections` are open, busy ones included. Costs the
-  // provider a HEAD request of its root page on each, without key or prompt: HTTP has no lighter
-  // way to leave a connection behind that later requests may use. Failures show only in that the
-  // connections are not there.
+  // Opens connections ahead of need, until `connections` are open, busy ones included; all but one
+  // of max_connections at the most. Costs the provider a HEAD request of its root page on each,
+  // without key or prompt, and so no rate limit: HTTP has no lighter way to leave a connection
+  // behind that later requests may use. Nothing without TLS, where it would save less than it
+  // costs. Failures show only in that the connections are not there.
   virtual void Prewarm(int connections) = 0;
 };
 

@@ -67,6 +67,7 @@ class ReplyReader {
   // kTruncated, kProtocol, kEncoding, kRefused, kTooLarge, kNomem or what the provider said.
   const std::optional<Error>& error() const { return error_; }
   Completion& completion() { return completion_; }
+  const Completion& completion() const { return completion_; }
   ReplyForm form() const { return form_; }
 
   // Events that carried data (not comments and pings), and whether one of them carried a token.

@@ -260,6 +260,40 @@ TEST_CASE("a version that nobody reads is held back until most of it has been ta
   }
 }
 
+TEST_CASE(
+    "a call that is held is paused with its next delta, whatever is taken, until its release") {
+  auto queue = std::make_unique<EventQueue>();
+  const auto observer = queue->NewObserver(true);
+  const std::shared_ptr<Flow> flows[] = {std::make_shared<Flow>(), std::make_shared<Flow>(),
+                                         std::make_shared<Flow>()};
+  const auto deliver = [&] {
+    for (const std::size_t i : {0U, 1U, 2U}) {
+      Event delta = Delta(i < 2 ? 1 : 2, static_cast<int>(i) + 1, Event::Part::kContent, "x");
+      delta.flow = flows[i];
+      observer->OnEvent(delta);
+    }
+  };
+  deliver();
+  queue->Hold(1);
+  CHECK_FALSE(flows[0]->paused());
+  deliver();
+  CHECK(flows[0]->paused());
+  CHECK(flows[1]->paused());
+  CHECK_FALSE(flows[2]->paused());  // another call
+  CHECK(Drain(queue.get()).size() == 3);
+  CHECK(flows[0]->paused());
+
+  SUBCASE("its release") {
+    queue->Release(1);
+    queue->Release(1);
+  }
+  SUBCASE("the end of the queue") { queue.reset(); }
+  CHECK_FALSE(flows[0]->paused());
+  CHECK_FALSE(flows[1]->paused());
+  deliver();
+  CHECK_FALSE(flows[0]->paused());
+}
+
 TEST_CASE("an observer outlives its queue") {
   std::shared_ptr<Observer> observer;
   {

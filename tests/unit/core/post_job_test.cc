@@ -95,6 +95,7 @@ struct World {
     prompts = *PromptBuilder::Create({});
     template_writer = NewTemplateClient();
     parts->executor = executor;
+    parts->llm = &client;
     parts->provider = client.provider();
     parts->template_writer = template_writer.get();
     parts->store = &store;
@@ -181,7 +182,7 @@ TEST_CASE("a post: five calls at once, one chosen, a row, timings that add up") 
   world.executor->Advance(milliseconds(800));
   world.client.Answer(2, Reply("先到。"));
   world.executor->Advance(milliseconds(200));
-  for (const std::size_t i : {0, 1, 3, 4}) world.client.Answer(i, Reply("後到。"));
+  for (const std::size_t i : {0U, 1U, 3U, 4U}) world.client.Answer(i, Reply("後到。"));
 
   REQUIRE(world.ends == 1);
   REQUIRE(world.result->ok());
@@ -435,7 +436,7 @@ TEST_CASE("profiles: unknown, unreadable, stale") {
 TEST_CASE("failed versions are reported; the post lives while one is good") {
   World world;
   world.Start();
-  for (const std::size_t i : {0, 1, 2, 4}) world.client.Answer(i, FailedReply(Code::kUpstream));
+  for (const std::size_t i : {0U, 1U, 2U, 4U}) world.client.Answer(i, FailedReply(Code::kUpstream));
   world.client.Answer(3, Reply("唯一。"));
   REQUIRE(world.result->ok());
   CHECK(world.result->chosen == 4);
@@ -446,7 +447,7 @@ TEST_CASE("failed versions are reported; the post lives while one is good") {
 TEST_CASE("all versions failed: the post fails with the most telling code and writes no row") {
   World world;
   world.Start();
-  for (const std::size_t i : {0, 1, 2, 3}) world.client.Answer(i, FailedReply(Code::kUpstream));
+  for (const std::size_t i : {0U, 1U, 2U, 3U}) world.client.Answer(i, FailedReply(Code::kUpstream));
   world.client.Answer(4, FailedReply(Code::kAuth));
   REQUIRE(!world.result->ok());
   CHECK(world.result->error->code == Code::kAuth);
@@ -464,7 +465,8 @@ TEST_CASE("template text only where it was asked for, and marked") {
   SUBCASE("asked for") {
     world.parts->options.llm.on_failure = OnFailure::kTemplate;
     world.Start();
-    for (const std::size_t i : {0, 1, 2, 3}) world.client.Answer(i, FailedReply(Code::kUpstream));
+    for (const std::size_t i : {0U, 1U, 2U, 3U})
+      world.client.Answer(i, FailedReply(Code::kUpstream));
     world.client.Answer(4, Reply("真的。"));
     REQUIRE(world.result->ok());
     CHECK(world.result->versions.at(0).source == Source::kTemplate);
@@ -902,6 +904,28 @@ TEST_CASE("a cost that leaves one call out is no cost") {
     CHECK_FALSE(world.result->cost_usd.has_value());
   }
   REQUIRE(world.result->ok());
+}
+
+TEST_CASE("the provider's connection is made beside look-ups that take their time") {
+  World world;
+  SUBCASE("at once") {
+    world.Start();
+    CHECK(world.client.prewarmed == 0);
+  }
+  SUBCASE("a store that takes its time") {
+    world.store.hold_check = true;
+    world.Start();
+    CHECK(world.client.calls.empty());
+    CHECK(world.client.prewarmed == 1);
+  }
+  SUBCASE("a text that was given") {
+    world.store.hold_check = true;
+    world.request.content = "一。";
+    world.request.title = "盤勢";
+    world.request.posting_type = "manual";
+    world.Start();
+    CHECK(world.client.prewarmed == 0);
+  }
 }
 
 TEST_CASE("the post gives its place back before its last event") {

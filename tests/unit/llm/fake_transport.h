@@ -2,6 +2,7 @@
 #ifndef POSTGEN_TESTS_UNIT_LLM_FAKE_TRANSPORT_H_
 #define POSTGEN_TESTS_UNIT_LLM_FAKE_TRANSPORT_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@ class FakeTransport final : public HttpTransport {
 
   TransferId Post(std::string body, HttpHandler* handler) override {
     transfers_.push_back({std::move(body), handler});
+    most_open_ = std::max(most_open_, open());
     return transfers_.size();
   }
   TransferId Get(bool with_headers, HttpHandler* handler) override {
@@ -48,6 +50,7 @@ class FakeTransport final : public HttpTransport {
     for (const Transfer& transfer : transfers_) open += transfer.state == State::kOpen ? 1U : 0U;
     return open;
   }
+  std::size_t most_open() const { return most_open_; }
   int prewarmed() const { return prewarmed_; }
 
   void Connect(std::size_t index) {
@@ -91,6 +94,7 @@ class FakeTransport final : public HttpTransport {
   }
 
   std::vector<Transfer> transfers_;
+  std::size_t most_open_ = 0;
   int prewarmed_ = 0;
 };
 

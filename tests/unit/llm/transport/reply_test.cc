@@ -187,7 +187,7 @@ TEST_CASE("prewarming opens connections that calls then use") {
   Notification warm;
   int heads = 0;
   std::mutex mutex;
-  RawServer server([&](RawConnection& peer) {
+  const RawServer::Script script = [&](RawConnection& peer) {
     while (const auto request = peer.ReadRequest()) {
       if (request->starts_with("HEAD ")) {
         peer.Send("HTTP/1.1 404 X\r\nContent-Length: 9\r\n\r\n");
@@ -197,8 +197,18 @@ TEST_CASE("prewarming opens connections that calls then use") {
         peer.Send(Reply(200, "", "ok"));
       }
     }
-  });
-  Client client(server.Url("/v1/chat/completions"));
+  };
+  {
+    RawServer plain(script);
+    Client client(plain.Url("/v1"));
+    client.Run([&] { client.transport()->Prewarm(3); });
+    CHECK(client.Fetch()->code() == Code::kOk);
+    CHECK(plain.connections() == 1);  // it saves too little there
+  }
+  const TlsIdentity identity = NewTlsIdentity("IP:127.0.0.1");
+  const TempFile ca(identity.certificate_pem);
+  RawServer server(script, identity);
+  Client client(TlsEndpoint(server, ca.path()));
   client.Run([&] { client.transport()->Prewarm(3); });
   warm.Wait();
   // Nothing tells when a prewarmed connection has become free: calls are made until one finds it.
