@@ -92,12 +92,12 @@ class RedisClient::Impl {
     const std::future<void> done = flushed->get_future();
     loop_.Post([this, flushed = std::move(flushed)]() mutable {
       stopped_ = true;
-      if (!ready_.exchange(false) || answered_ == sent_) {
-        return Drop("the client was stopped");
-      }
-      flushed_ = std::move(flushed);  // by the last answer, or when the connection is given up
+      const bool connected = ready_.exchange(false);
+      // Let go of by the last answer, or when the connection is given up.
+      if (connected && answered_ < sent_) flushed_ = std::move(flushed);
     });
     done.wait();
+    loop_.Post([this] { Drop("the client was stopped"); });
     loop_.Stop();
   }
 
