@@ -1,7 +1,6 @@
 #include "runtime/event_loop.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -23,6 +22,7 @@
 #include <absl/container/flat_hash_map.h>
 
 #include "runtime/mutex.h"
+#include "runtime/signal_mask.h"
 
 namespace postgen {
 namespace {
@@ -51,23 +51,6 @@ class Descriptor {
 
  private:
   const int fd_;
-};
-
-// Every signal of the calling thread, and so of threads that it starts, blocked while this lives:
-// the host's handlers must not run on our threads, and SIGPIPE must not end the process.
-class AllSignalsBlocked {
- public:
-  AllSignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
 };
 
 itimerspec ExpiryAt(TimePoint when) {

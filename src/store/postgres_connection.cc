@@ -14,6 +14,8 @@
 namespace postgen {
 namespace {
 
+constexpr int kBinary = 1;
+
 // Notices ("relation already exists, skipping") would go to stderr.
 void IgnoreNotice(void* /*unused*/, const PGresult* /*notice*/) {}
 
@@ -42,9 +44,12 @@ bool NeedsMending(std::string_view message) {
          message.find("does not support SSL") != std::string_view::npos;
 }
 
-bool IsError(const PGresult* result) {
-  const ExecStatusType status = PQresultStatus(result);
-  return status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
+bool ParseAlike(const PostgresStatement& a, const PostgresStatement& b) {
+  using Parameter = PostgresStatement::Parameter;
+  return a.sql == b.sql &&
+         std::equal(a.parameters.begin(), a.parameters.end(), b.parameters.begin(),
+                    b.parameters.end(),
+                    [](const Parameter& x, const Parameter& y) { return x.type == y.type; });
 }
 
 }  // namespace
@@ -59,9 +64,10 @@ PostgresConnection::~PostgresConnection() {
   loop_->CancelTimer(timer_);
 }
 
-void PostgresConnection::Connect(TimePoint deadline, ConnectCallback done) {
+void PostgresConnection::Connect(const std::string& conninfo, TimePoint deadline,
+                                 ConnectCallback done) {
   on_connected_ = std::move(done);
-  connection_.reset(PQconnectStart(target_->conninfo.c_str()));
+  connection_.reset(PQconnectStart(conninfo.c_str()));
   if (!connection_ || PQstatus(connection_.get()) == CONNECTION_BAD) {
     FailSoon(&PostgresConnection::FailConnect, ConnectFailure());
     return;
@@ -69,8 +75,7 @@ void PostgresConnection::Connect(TimePoint deadline, ConnectCallback done) {
   PQsetNoticeReceiver(connection_.get(), IgnoreNotice, nullptr);
   // Of a refused connection nothing but the text is to be had: let it be the SQLSTATE.
   PQsetErrorVerbosity(connection_.get(), PQERRORS_SQLSTATE);
-  ArmDeadline(std::min(deadline, loop_->Now() + target_->connect_timeout),
-              &PostgresConnection::FailConnect);
+  ArmDeadline(deadline, &PostgresConnection::FailConnect);
   Watch(EPOLLOUT, &PostgresConnection::PollConnect);
 }
 
@@ -81,6 +86,7 @@ void PostgresConnection::PollConnect() {
     case PGRES_POLLING_OK:
       connected_at_ = loop_->Now();
       PQsetnonblocking(connection_.get(), 1);
+      PQenterPipelineMode(connection_.get());
       EndConnect(std::nullopt);
       return;
     case PGRES_POLLING_FAILED: EndConnect(ConnectFailure()); return;
@@ -119,11 +125,16 @@ PostgresFailure PostgresConnection::ConnectFailure() const {
   return failure;
 }
 
-void PostgresConnection::Run(const PostgresStatement& statement, TimePoint deadline,
+void PostgresConnection::Run(const PostgresTransaction& transaction, TimePoint deadline,
                              ReplyCallback done) {
   on_reply_ = std::move(done);
-  result_.reset();
-  if (!Send(statement) || PQflush(connection_.get()) < 0) {
+  commands_.clear();
+  commands_read_ = 0;
+  synced_ = false;
+  results_.clear();
+  results_.resize(transaction.size());
+  failure_.reset();
+  if (!Send(transaction) || PQflush(connection_.get()) < 0) {
     FailSoon(&PostgresConnection::FailRun, Lost());
     return;
   }
@@ -132,22 +143,42 @@ void PostgresConnection::Run(const PostgresStatement& statement, TimePoint deadl
   Watch(EPOLLIN | EPOLLOUT, &PostgresConnection::Advance);
 }
 
-bool PostgresConnection::Send(const PostgresStatement& statement) {
-  if (statement.is_script) return PQsendQuery(connection_.get(), statement.sql.c_str()) == 1;
+bool PostgresConnection::Send(const PostgresTransaction& transaction) {
+  const PostgresStatement* parsed = nullptr;
+  for (std::size_t i = 0; i < transaction.size(); ++i) {
+    const PostgresStatement& statement = transaction[i];
+    if (parsed == nullptr || !ParseAlike(*parsed, statement)) {
+      if (!Parse(statement)) return false;
+      commands_.push_back(i);
+      parsed = &statement;
+    }
+    if (!Execute(statement)) return false;
+    commands_.push_back(i);
+  }
+  return PQpipelineSync(connection_.get()) == 1;
+}
+
+// Only ever the unnamed statement, until the sync: a named one would tie what comes later to this
+// connection, which poolers between us and the server do not keep.
+bool PostgresConnection::Parse(const PostgresStatement& statement) {
   std::vector<Oid> types;
+  for (const PostgresStatement::Parameter& parameter : statement.parameters) {
+    types.push_back(parameter.type);
+  }
+  return PQsendPrepare(connection_.get(), "", statement.sql.c_str(), static_cast<int>(types.size()),
+                       types.data()) == 1;
+}
+
+bool PostgresConnection::Execute(const PostgresStatement& statement) {
   std::vector<const char*> values;
   std::vector<int> lengths;
   for (const PostgresStatement::Parameter& parameter : statement.parameters) {
-    types.push_back(parameter.type);
     values.push_back(parameter.bytes ? parameter.bytes->data() : nullptr);
     lengths.push_back(parameter.bytes ? static_cast<int>(parameter.bytes->size()) : 0);
   }
-  const std::vector<int> formats(values.size(), 1);
-  // No prepared statements: they would tie a statement to its connection, which poolers between us
-  // and the server do not keep.
-  return PQsendQueryParams(connection_.get(), statement.sql.c_str(),
-                           static_cast<int>(values.size()), types.data(), values.data(),
-                           lengths.data(), formats.data(), 1) == 1;
+  const std::vector<int> formats(values.size(), kBinary);
+  return PQsendQueryPrepared(connection_.get(), "", static_cast<int>(values.size()), values.data(),
+                             lengths.data(), formats.data(), kBinary) == 1;
 }
 
 void PostgresConnection::Advance() {
@@ -155,33 +186,57 @@ void PostgresConnection::Advance() {
   const bool read = PQconsumeInput(connection_.get()) == 1;
   const int unsent = PQflush(connection_.get());
   if (!read || unsent < 0) {
-    EndRun(Lost());
+    EndRun(failure_ ? *std::move(failure_) : Lost());
     return;
   }
-  while (PQisBusy(connection_.get()) == 0) {
-    PostgresResult result(PQgetResult(connection_.get()));
-    if (!result) {
-      EndRun(std::move(result_));
-      return;
+  if (TakeResults()) {
+    if (failure_) {
+      EndRun(*std::move(failure_));
+    } else {
+      EndRun(std::move(results_));
     }
-    if (!result_ || !IsError(result_.get())) result_ = std::move(result);
+    return;
   }
   Watch(unsent == 1 ? EPOLLIN | EPOLLOUT : EPOLLIN, &PostgresConnection::Advance);
+}
+
+bool PostgresConnection::TakeResults() {
+  while (!synced_ && PQisBusy(connection_.get()) == 0) {
+    PostgresResult result(PQgetResult(connection_.get()));
+    if (result) {
+      TakeResult(std::move(result));
+    } else if (commands_read_++ > commands_.size()) {
+      // Nothing comes after the sync.
+      failure_ = Lost();
+      return true;
+    }
+  }
+  return synced_;
+}
+
+void PostgresConnection::TakeResult(PostgresResult result) {
+  const std::optional<std::size_t> statement =
+      commands_read_ < commands_.size() ? std::optional(commands_[commands_read_]) : std::nullopt;
+  switch (PQresultStatus(result.get())) {
+    case PGRES_COMMAND_OK:
+    case PGRES_TUPLES_OK:
+      if (statement) results_[*statement] = std::move(result);  // of its execution in the end
+      break;
+    // Holds only now: until then every success may be undone by what comes behind it.
+    case PGRES_PIPELINE_SYNC: synced_ = true; break;
+    case PGRES_PIPELINE_ABORTED: break;
+    default:
+      if (failure_) break;
+      failure_ = FailureOfResult(*target_, result.get());
+      failure_->refused = statement;
+      // libpq's own words for a connection that broke.
+      if (failure_->sqlstate.empty()) failure_ = Lost();
+  }
 }
 
 void PostgresConnection::EndRun(PostgresReply reply) {
   Unwatch();
   loop_->CancelTimer(timer_);
-  if (const auto* result = std::get_if<PostgresResult>(&reply)) {
-    if (!*result) {
-      reply = Lost();
-    } else if (IsError(result->get())) {
-      PostgresFailure failure = FailureOfResult(*target_, result->get());
-      // libpq's own words for a connection that broke.
-      if (failure.sqlstate.empty()) failure = Lost();
-      reply = std::move(failure);
-    }
-  }
   const ReplyCallback done = std::move(on_reply_);
   done(std::move(reply));
 }

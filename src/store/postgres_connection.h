@@ -1,8 +1,8 @@
-// One connection to PostgreSQL on an event loop: never blocks, except for looking up the host's
-// name.
+// One connection to PostgreSQL on an event loop: never blocks.
 #ifndef POSTGEN_SRC_STORE_POSTGRES_CONNECTION_H_
 #define POSTGEN_SRC_STORE_POSTGRES_CONNECTION_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "runtime/event_loop.h"
 #include "store/postgres_url.h"
@@ -22,13 +23,25 @@ struct PostgresFailure {
   Error error;           // for the caller: kStore, one line, without data
   std::string sqlstate;  // what the server said; empty: it did not get to say anything
   bool timed_out = false;
-  bool connection_lost = false;  // before the reply: nobody knows what became of the statement
+  bool connection_lost = false;  // before the reply: nobody knows what became of the transaction
+  std::optional<std::size_t> refused = {};  // the statement that the server would not run, counted
+                                            // from 0; absent: none, or its commit
 
   // May the same statement, on another connection, succeed?
   bool retryable() const;
 };
 
-using PostgresReply = std::variant<PostgresResult, PostgresFailure>;
+// Statements that go to the server in one piece and are committed together, or not at all. One that
+// has the text and types of the one before it is not parsed again.
+using PostgresTransaction = std::vector<PostgresStatement>;
+
+// A binary result of each statement, or why none has taken effect.
+using PostgresReply = std::variant<std::vector<PostgresResult>, PostgresFailure>;
+
+struct FreePostgresCancel {
+  void operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
+};
+using PostgresCancel = std::unique_ptr<PGcancel, FreePostgresCancel>;
 
 // Used on the loop's thread only. After a failure that leaves it unusable it must be destroyed.
 class PostgresConnection {
@@ -44,15 +57,19 @@ class PostgresConnection {
   PostgresConnection(const PostgresConnection&) = delete;
   PostgresConnection& operator=(const PostgresConnection&) = delete;
 
-  // Calls back later, once; the callback may destroy the connection.
-  void Connect(TimePoint deadline, ConnectCallback done);
+  // `conninfo` names no host that libpq would have to look up. Calls back later, once; the callback
+  // may destroy the connection.
+  void Connect(const std::string& conninfo, TimePoint deadline, ConnectCallback done);
 
-  // Runs one statement; binary result. Calls back later, once; the callback may destroy the
-  // connection. REQUIRES: usable(), nothing running.
-  void Run(const PostgresStatement& statement, TimePoint deadline, ReplyCallback done);
+  // Calls back later, once; the callback may destroy the connection. REQUIRES: usable(), nothing
+  // running; at least one statement.
+  void Run(const PostgresTransaction& transaction, TimePoint deadline, ReplyCallback done);
 
   // False: it was lost, or is in a state that nobody expects.
   bool usable() const;
+
+  // For ending on the server what runs on this connection; outlives the connection.
+  PostgresCancel NewCancel() const { return PostgresCancel(PQgetCancel(connection_.get())); }
 
   // Looks, without waiting, whether the server has closed the connection meanwhile.
   bool CheckAlive();
@@ -77,8 +94,13 @@ class PostgresConnection {
   void FailConnect(PostgresFailure failure) { EndConnect(std::move(failure)); }
   PostgresFailure ConnectFailure() const;
 
-  bool Send(const PostgresStatement& statement);
+  bool Send(const PostgresTransaction& transaction);
+  bool Parse(const PostgresStatement& statement);
+  bool Execute(const PostgresStatement& statement);
   void Advance();
+  // True: all has been read.
+  bool TakeResults();
+  void TakeResult(PostgresResult result);
   void EndRun(PostgresReply reply);
   void FailRun(PostgresFailure failure) { EndRun(std::move(failure)); }
   PostgresFailure Lost() const;
@@ -91,7 +113,13 @@ class PostgresConnection {
   TimePoint connected_at_;
   ConnectCallback on_connected_;
   ReplyCallback on_reply_;
-  PostgresResult result_;  // the last, or the first that is an error, of the statement that runs
+
+  // Of the transaction that runs.
+  std::vector<std::size_t> commands_;  // whose each of the commands is that were sent
+  std::size_t commands_read_ = 0;
+  bool synced_ = false;
+  std::vector<PostgresResult> results_;
+  std::optional<PostgresFailure> failure_;  // the first
 };
 
 }  // namespace postgen

@@ -1,6 +1,7 @@
 #include "store/postgres_pool.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <random>
 #include <utility>
@@ -23,7 +24,11 @@ constexpr auto kLongestPause = seconds(1);
 }  // namespace
 
 PostgresPool::PostgresPool(PostgresTarget target, PostgresPoolSize size, EventLoop* loop)
-    : target_(std::move(target)), size_(size), loop_(loop) {}
+    : target_(std::move(target)),
+      size_(size),
+      loop_(loop),
+      addresses_(&target_, loop),
+      cancels_(loop, size.max) {}
 
 PostgresPool::~PostgresPool() {
   for (const auto& [id, job] : waiting_) loop_->CancelTimer(job.timer);
@@ -31,9 +36,10 @@ PostgresPool::~PostgresPool() {
   loop_->CancelTimer(sweep_timer_);
 }
 
-void PostgresPool::Run(PostgresStatement statement, TimePoint deadline, Callback done) {
-  Enqueue(next_id_++,
-          Job{.statement = std::move(statement), .deadline = deadline, .done = std::move(done)});
+void PostgresPool::Run(PostgresTransaction transaction, TimePoint deadline, Callback done) {
+  Enqueue(
+      next_id_++,
+      Job{.transaction = std::move(transaction), .deadline = deadline, .done = std::move(done)});
   Dispatch();
 }
 
@@ -78,7 +84,7 @@ void PostgresPool::Start(Member member, JobId id, Job job) {
       running_.emplace(running_id, Running{std::move(member), id, std::move(job)});
   Running& entry = running->second;
   entry.member.connection->Run(
-      entry.job.statement, entry.job.deadline,
+      entry.job.transaction, entry.job.deadline,
       [this, running_id](PostgresReply reply) { OnReply(running_id, std::move(reply)); });
 }
 
@@ -87,6 +93,7 @@ void PostgresPool::OnReply(std::uint64_t running_id, PostgresReply reply) {
   Member member = std::move(ended.mapped().member);
   Job job = std::move(ended.mapped().job);
   const auto* const failure = std::get_if<PostgresFailure>(&reply);
+  if (failure != nullptr && failure->timed_out) CancelOnServer(*member.connection);
   const bool drop = failure != nullptr && EndsConnection(failure->sqlstate);
   if (!drop && member.connection->usable()) GiveBack(std::move(member));
   // A connection that was not given back is closed here, at the end of the scope.
@@ -135,12 +142,21 @@ bool PostgresPool::MayConnect() const {
 
 void PostgresPool::Connect() {
   const std::uint64_t id = next_id_++;
-  auto connection = std::make_unique<PostgresConnection>(&target_, loop_);
-  PostgresConnection* const started = connection.get();
-  connecting_.emplace(id, std::move(connection));
-  // Bounded by the time a connection may take; those who wait have their own deadlines.
-  started->Connect(TimePoint::max(), [this, id](std::optional<PostgresFailure> failure) {
-    OnConnected(id, std::move(failure));
+  connecting_.emplace(id, std::make_unique<PostgresConnection>(&target_, loop_));
+  // Those who wait have their own deadlines.
+  const TimePoint deadline = loop_->Now() + target_.connect_timeout;
+  addresses_.Find(deadline, [this, id, deadline](const Result<std::string>& conninfo) {
+    if (!conninfo.ok()) {
+      PostgresFailure failure;
+      failure.error = conninfo.error();
+      failure.connection_lost = true;
+      OnConnected(id, std::move(failure));
+      return;
+    }
+    connecting_.at(id)->Connect(*conninfo, deadline,
+                                [this, id](std::optional<PostgresFailure> failure) {
+                                  OnConnected(id, std::move(failure));
+                                });
   });
 }
 
@@ -187,6 +203,16 @@ std::vector<PostgresPool::Callback> PostgresPool::TakeFailed(const PostgresFailu
     job = waiting_.erase(job);
   }
   return ended;
+}
+
+// Else it would hold its locks, and its place among the server's connections, for as long as it
+// takes.
+void PostgresPool::CancelOnServer(const PostgresConnection& connection) {
+  cancels_.Run([cancel = connection.NewCancel()]() -> Task {
+    std::array<char, 256> message{};
+    PQcancel(cancel.get(), message.data(), static_cast<int>(message.size()));
+    return {};
+  });
 }
 
 void PostgresPool::SweepLater() {

@@ -1,4 +1,4 @@
-// Connections to one PostgreSQL database, and the statements that wait for one.
+// Connections to one PostgreSQL database, and the transactions that wait for one.
 #ifndef POSTGEN_SRC_STORE_POSTGRES_POOL_H_
 #define POSTGEN_SRC_STORE_POSTGRES_POOL_H_
 
@@ -11,8 +11,10 @@
 #include <string>
 #include <vector>
 
+#include "runtime/blocking_calls.h"
 #include "runtime/event_loop.h"
 #include "runtime/random.h"
+#include "store/postgres_addresses.h"
 #include "store/postgres_connection.h"
 
 namespace postgen {
@@ -22,9 +24,10 @@ struct PostgresPoolSize {
   std::size_t max = 50;
 };
 
-// Connections are opened when statements wait, up to `min` side by side and from there one by one;
-// those above `min` are closed when they have been idle for a while, all of them at the end of
-// their life. A statement waits for a connection until its deadline.
+// Connections are opened when transactions wait, up to `min` side by side and from there one by
+// one; those above `min` are closed when they have been idle for a while, all of them at the end of
+// their life. A transaction waits for a connection until its deadline, and runs until then: later
+// its connection is dropped, and the server is told to end it.
 //
 // Used on the loop's thread only.
 class PostgresPool {
@@ -38,16 +41,16 @@ class PostgresPool {
   PostgresPool(const PostgresPool&) = delete;
   PostgresPool& operator=(const PostgresPool&) = delete;
 
-  // Runs one statement on some connection and calls back later, once. After a failure that another
+  // Runs a transaction on some connection and calls back later, once. After a failure that another
   // connection may not have, runs it once more: REQUIRES: running it twice does what running it
   // once does.
-  void Run(PostgresStatement statement, TimePoint deadline, Callback done);
+  void Run(PostgresTransaction transaction, TimePoint deadline, Callback done);
 
   const PostgresTarget& target() const { return target_; }
 
  private:
   struct Job {
-    PostgresStatement statement;
+    PostgresTransaction transaction;
     TimePoint deadline;
     Callback done;
     TimerId timer = 0;  // while it waits
@@ -70,6 +73,7 @@ class PostgresPool {
   void ConnectIfNeeded();
   bool MayConnect() const;
   void Connect();
+  void CancelOnServer(const PostgresConnection& connection);
   void OnConnected(std::uint64_t connecting_id, std::optional<PostgresFailure> failure);
   void OnConnectFailed(const PostgresFailure& failure);
   // Takes out what waits and is not to be tried with another connection.
@@ -91,6 +95,8 @@ class PostgresPool {
   EventLoop* const loop_;
   Rng rng_{RandomSeed()};
 
+  PostgresAddresses addresses_;
+  BlockingCalls cancels_;
   std::uint64_t next_id_ = 1;
   std::map<JobId, Job> waiting_;  // in the order of their arrival
   std::vector<Member> idle_;      // the last used at the end

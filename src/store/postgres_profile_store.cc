@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "store/call_registry.h"
+#include "store/postgres_client.h"
 #include "store/postgres_stores.h"
 #include "store/postgres_table.h"
 #include "store/schema.h"
@@ -39,20 +39,12 @@ Result<FoundProfile> ReadProfile(const PGresult* result, const ProfileColumns& c
 }
 
 // The operations, on the loop's thread.
-class PostgresProfiles : public std::enable_shared_from_this<PostgresProfiles> {
+class ProfilesClient final : public PostgresClient {
  public:
-  PostgresProfiles(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
-      : pool_(std::move(pool)), calls_(std::make_shared<CallRegistry>(loop)) {}
+  using PostgresClient::PostgresClient;
 
   void Find(std::int64_t kol_serial, TimePoint deadline, ProfileStore::FindCallback done) {
-    const std::string shown = pool_->target().shown;
-    auto finish = calls_->Begin<FoundProfile>(
-        deadline,
-        [shown]() -> Result<FoundProfile> {
-          return Error(Code::kStore, "PostgreSQL " + shown + ": no answer before the deadline",
-                       shown);
-        },
-        std::move(done));
+    auto finish = Begin<FoundProfile>(deadline, std::move(done));
     if (!finish) return;
     if (columns_) {
       Select(kol_serial, deadline, finish);
@@ -61,34 +53,14 @@ class PostgresProfiles : public std::enable_shared_from_this<PostgresProfiles> {
     }
   }
 
-  void Close() { calls_->Close(); }
-
  private:
-  // Not called once this is gone: the pool, which others may share, is not to keep it alive.
-  void Run(PostgresStatement statement, TimePoint deadline, ProfileStore::FindCallback finish,
-           std::function<void(const PGresult*)> on_result) {
-    pool_->Run(std::move(statement), deadline,
-               [weak = weak_from_this(), finish = std::move(finish),
-                on_result = std::move(on_result)](const PostgresReply& reply) {
-                 const auto self = weak.lock();
-                 if (!self) return;
-                 if (const auto* failure = std::get_if<PostgresFailure>(&reply)) {
-                   // The table is not what it was when we looked.
-                   if (failure->sqlstate.starts_with("42")) self->columns_.reset();
-                   finish(failure->error);
-                 } else {
-                   on_result(std::get<PostgresResult>(reply).get());
-                 }
-               });
-  }
-
   void Look(std::int64_t kol_serial, TimePoint deadline, const ProfileStore::FindCallback& finish) {
     Run(DescribeTable(kProfileTable), deadline, finish,
         [this, kol_serial, deadline, finish](const PGresult* result) {
           auto columns = ChooseProfileColumns(ReadTable(result).columns);
           if (!columns.ok()) {
             Error error = std::move(columns).error();
-            error.message = "PostgreSQL " + pool_->target().shown + ": " + error.message;
+            error.message = "PostgreSQL " + target().shown + ": " + error.message;
             return finish(std::move(error));
           }
           columns_ = *std::move(columns);
@@ -106,32 +78,27 @@ class PostgresProfiles : public std::enable_shared_from_this<PostgresProfiles> {
         });
   }
 
-  const std::shared_ptr<PostgresPool> pool_;
-  const std::shared_ptr<CallRegistry> calls_;
+  void OnFailure(const PostgresFailure& failure) override {
+    // The table is not what it was when we looked.
+    if (failure.sqlstate.starts_with("42")) columns_.reset();
+  }
+
   std::optional<ProfileColumns> columns_;
 };
 
 class PostgresProfileStore final : public ProfileStore {
  public:
   PostgresProfileStore(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
-      : loop_(loop), profiles_(std::make_shared<PostgresProfiles>(std::move(pool), loop)) {}
-
-  ~PostgresProfileStore() override {
-    RunAndWait(loop_, [this] {
-      profiles_->Close();
-      profiles_.reset();
-    });
-  }
+      : client_(std::move(pool), loop) {}
 
   void Find(std::int64_t kol_serial, TimePoint deadline, FindCallback done) override {
-    loop_->Post([profiles = profiles_, kol_serial, deadline, done = std::move(done)]() mutable {
+    client_.Post([kol_serial, deadline, done = std::move(done)](ProfilesClient* profiles) mutable {
       profiles->Find(kol_serial, deadline, std::move(done));
     });
   }
 
  private:
-  EventLoop* const loop_;
-  std::shared_ptr<PostgresProfiles> profiles_;
+  PostedClient<ProfilesClient> client_;
 };
 
 }  // namespace

@@ -134,10 +134,13 @@ Status CheckOptionNames(std::string_view url, const std::string& field) {
   return {};
 }
 
+// Empty: the default socket.
+bool IsSocket(std::string_view host) {
+  return host.empty() || host.front() == '/' || host.front() == '@';
+}
+
 bool IsLoopback(std::string_view host) {
-  // Empty: the default socket. '/' and '@' begin a socket's name.
-  if (host.empty() || host.front() == '/' || host.front() == '@' || host == "localhost")
-    return true;
+  if (IsSocket(host) || host == "localhost") return true;
   const std::string text(host);
   in_addr v4{};
   if (inet_pton(AF_INET, text.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24U) == 127;
@@ -248,6 +251,22 @@ std::string MakeConninfo(const PQconninfoOption* options, const Parameters& para
   return conninfo;
 }
 
+// As libpq pairs them: a single port is every host's. A list that is too short or too long leaves
+// something empty here, and libpq refuses it.
+std::vector<PostgresHost> Hosts(const Parameters& parameters) {
+  const auto names = Split(ValueOf(parameters, "host"), ',');
+  const auto addresses = Split(ValueOf(parameters, "hostaddr"), ',');
+  const auto ports = Split(ValueOf(parameters, "port"), ',');
+  const auto at = [](const std::vector<std::string_view>& list, std::size_t i) {
+    return i < list.size() ? std::string(list[i]) : std::string();
+  };
+  std::vector<PostgresHost> hosts;
+  for (std::size_t i = 0; i < std::max(names.size(), addresses.size()); ++i) {
+    hosts.push_back({at(names, i), at(addresses, i), at(ports, ports.size() == 1 ? 0 : i)});
+  }
+  return hosts;
+}
+
 std::string Shown(const Parameters& parameters) {
   std::string host(ValueOf(parameters, "host"));
   if (host.empty()) host = ValueOf(parameters, "hostaddr");
@@ -260,6 +279,31 @@ std::string Shown(const Parameters& parameters) {
 }
 
 }  // namespace
+
+bool PostgresHost::needs_lookup() const {
+  if (!address.empty() || IsSocket(name)) return false;
+  in6_addr binary{};  // large enough for either
+  return inet_pton(AF_INET, name.c_str(), &binary) != 1 &&
+         inet_pton(AF_INET6, name.c_str(), &binary) != 1;
+}
+
+std::string ConninfoWithHosts(const std::string& conninfo, const std::vector<PostgresHost>& hosts) {
+  std::string names;
+  std::string addresses;
+  std::string ports;
+  for (const PostgresHost& host : hosts) {
+    const char* const separator = &host == hosts.data() ? "" : ",";
+    names += separator + host.name;
+    addresses += separator + host.address;
+    ports += separator + host.port;
+  }
+  // Of an option that comes twice the last one counts.
+  std::string result = conninfo;
+  AppendQuoted("host", names, &result);
+  AppendQuoted("hostaddr", addresses, &result);
+  AppendQuoted("port", ports, &result);
+  return result;
+}
 
 Result<PostgresTarget> ParsePostgresUrl(const std::string& url, const std::string& field) {
   if (url.find('\0') != std::string::npos) return BadUrl(field, "holds a NUL character");
@@ -293,6 +337,7 @@ Result<PostgresTarget> ParsePostgresUrl(const std::string& url, const std::strin
   parameters.try_emplace("dbname", parameters["user"]);
 
   PostgresTarget target;
+  target.hosts = Hosts(parameters);
   target.conninfo = MakeConninfo(options.get(), parameters);
   target.password = ValueOf(parameters, "password");
   target.shown = Shown(parameters);

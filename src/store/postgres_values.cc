@@ -47,6 +47,16 @@ WallTime FromTimestamp(std::int64_t microseconds) {
   return kEpoch + given;
 }
 
+Oid TypeOf(SqlKind kind) {
+  switch (kind) {
+    case SqlKind::kText: return kText;
+    case SqlKind::kInteger: return kBigint;
+    case SqlKind::kBool: return kBool;
+    case SqlKind::kTime: return kTimestamp;
+  }
+  return 0;
+}
+
 PostgresStatement::Parameter Encode(const SqlValue& value) {
   if (const auto* text = std::get_if<std::string_view>(&value)) return {kText, std::string(*text)};
   if (const auto* integer = std::get_if<std::int64_t>(&value)) {
@@ -70,11 +80,20 @@ PostgresStatement MakeStatement(std::string sql, std::span<const SqlValue> value
   return statement;
 }
 
-std::string ParameterList(std::size_t count, std::size_t first) {
+PostgresStatement MakeStatement(std::string sql, std::span<const SqlValue> values,
+                                std::span<const SqlColumn> columns) {
+  PostgresStatement statement = MakeStatement(std::move(sql), values);
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    statement.parameters[i].type = TypeOf(columns[i].kind);
+  }
+  return statement;
+}
+
+std::string ParameterList(std::size_t count) {
   std::string list;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (i > 0) list += ", ";
-    list += '$' + std::to_string(first + i);
+  for (std::size_t i = 1; i <= count; ++i) {
+    if (i > 1) list += ", ";
+    list += '$' + std::to_string(i);
   }
   return list;
 }

@@ -30,13 +30,17 @@ struct PostgresStatement {
 
   std::string sql;
   std::vector<Parameter> parameters;
-  bool is_script = false;  // several statements in one transaction; no parameters, no rows
 };
 
 PostgresStatement MakeStatement(std::string sql, std::span<const SqlValue> values);
 
-// "$1, $2, ... $count", or so many from `first` on.
-std::string ParameterList(std::size_t count, std::size_t first = 1);
+// The same for the values of these columns: a NULL, too, is sent with its column's type, so that
+// rows differ in their values alone.
+PostgresStatement MakeStatement(std::string sql, std::span<const SqlValue> values,
+                                std::span<const SqlColumn> columns);
+
+// "$1, $2, ... $count"
+std::string ParameterList(std::size_t count);
 
 // Field (row, column) of a binary result, borrowed from it. REQUIRES: the column has kind's type:
 // text, bigint, boolean or timestamp.

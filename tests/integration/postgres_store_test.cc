@@ -80,8 +80,7 @@ TEST_CASE("posts and profiles of one URL share their connections, and a store's 
     CHECK(database.Query(count) == "1");
   }
   // A backend ends a moment after its client.
-  while (database.Query(count) != "0") {
-  }
+  database.WaitFor("SELECT (" + count + ") = 0");
 }
 
 TEST_CASE("nothing of the session outlives a statement, as poolers need it") {

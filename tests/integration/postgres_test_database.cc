@@ -12,12 +12,18 @@
 namespace postgen {
 namespace {
 
-std::string RunOn(const std::string& url, const std::string& sql) {
-  const std::unique_ptr<PGconn, void (*)(PGconn*)> connection(PQconnectdb(url.c_str()), PQfinish);
+using Connection = std::unique_ptr<PGconn, void (*)(PGconn*)>;
+
+Connection ConnectTo(const std::string& url) {
+  Connection connection(PQconnectdb(url.c_str()), PQfinish);
   PQsetNoticeReceiver(
       connection.get(), [](void* /*unused*/, const PGresult* /*notice*/) {}, nullptr);
   REQUIRE_MESSAGE(PQstatus(connection.get()) == CONNECTION_OK, PQerrorMessage(connection.get()));
-  const std::unique_ptr<PGresult, void (*)(PGresult*)> result(PQexec(connection.get(), sql.c_str()),
+  return connection;
+}
+
+std::string RunOn(PGconn* connection, const std::string& sql) {
+  const std::unique_ptr<PGresult, void (*)(PGresult*)> result(PQexec(connection, sql.c_str()),
                                                               PQclear);
   const ExecStatusType status = PQresultStatus(result.get());
   const bool succeeded = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
@@ -52,10 +58,18 @@ std::string TestServer::Url(const std::string& database) const {
 TestDatabase::TestDatabase() {
   static std::atomic<int> count = 0;
   name_ = "test_" + std::to_string(getpid()) + '_' + std::to_string(++count);
-  RunOn(server_.Url("postgres"), "CREATE DATABASE " + name_);
+  RunOn(ConnectTo(server_.Url("postgres")).get(), "CREATE DATABASE " + name_);
 }
 
-std::string TestDatabase::Query(const std::string& sql) const { return RunOn(Url(), sql); }
+std::string TestDatabase::Query(const std::string& sql) const {
+  return RunOn(ConnectTo(Url()).get(), sql);
+}
+
+void TestDatabase::WaitFor(const std::string& condition) const {
+  const Connection connection = ConnectTo(Url());
+  while (RunOn(connection.get(), condition) != "t") {
+  }
+}
 
 void TestDatabase::CreateAppTables() const {
   Query(R"sql(

@@ -36,6 +36,9 @@ class TestDatabase {
   // Runs statements as the superuser; the first column of the last one's first row, or "".
   std::string Query(const std::string& sql) const;
 
+  // Asks, on one connection, until the answer is true.
+  void WaitFor(const std::string& condition) const;
+
   // Tables as the app creates them at its start, without what its migrations add.
   void CreateAppTables() const;
 

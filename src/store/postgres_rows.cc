@@ -1,0 +1,160 @@
+#include "store/postgres_rows.h"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace postgen {
+namespace {
+
+// At most so many rows in a transaction, and so many transactions at once.
+constexpr std::size_t kMaxBatch = 64;
+constexpr std::size_t kBatchesAtOnce = 4;
+
+std::string InsertSql(PostColumns columns) {
+  return "INSERT INTO post_records (" + ColumnList(columns) + ") VALUES (" +
+         ParameterList(ColumnsOf(columns).size()) +
+         ") ON CONFLICT (post_id) DO NOTHING RETURNING 1";
+}
+
+// Casts, so that a column's exact type does not matter.
+std::string SelectSql(PostColumns columns) {
+  std::string list;
+  for (const SqlColumn& column : ColumnsOf(columns)) {
+    if (!list.empty()) list += ", ";
+    list += column.name;
+    switch (column.kind) {
+      case SqlKind::kText: list += "::text"; break;
+      case SqlKind::kInteger: list += "::bigint"; break;
+      case SqlKind::kBool: list += "::boolean"; break;
+      case SqlKind::kTime: list += "::timestamp"; break;
+    }
+  }
+  return "SELECT " + list + " FROM post_records WHERE post_id = $1";
+}
+
+PostRow ReadRow(const PGresult* result, PostColumns columns) {
+  std::vector<SqlValue> values;
+  for (const SqlColumn& column : ColumnsOf(columns)) {
+    values.push_back(ReadValue(result, 0, static_cast<int>(values.size()), column.kind));
+  }
+  return RowFromValues(values, columns);
+}
+
+}  // namespace
+
+PostgresStatement InsertStatement(const PostRow& row, PostColumns columns) {
+  return MakeStatement(InsertSql(columns), RowValues(row, columns), ColumnsOf(columns));
+}
+
+void PostgresRows::Put(PostRow row, PostColumns columns, TimePoint deadline,
+                       PostStore::DoneCallback finish) {
+  waiting_.push_back({std::move(row), columns, deadline, std::move(finish)});
+  WriteSoon();
+}
+
+// After what else comes at this moment.
+void PostgresRows::WriteSoon() {
+  if (std::exchange(write_posted_, true)) return;
+  loop()->Post([this, weak = weak_from_this()] {
+    if (weak.expired()) return;
+    write_posted_ = false;
+    WriteWaiting();
+  });
+}
+
+void PostgresRows::WriteWaiting() {
+  while (batches_ < kBatchesAtOnce) {
+    Batch batch = TakeBatch();
+    if (batch.empty()) return;
+    ++batches_;
+    Write(std::move(batch));
+  }
+}
+
+PostgresRows::Batch PostgresRows::TakeBatch() {
+  Batch batch;
+  const TimePoint now = loop()->Now();
+  while (!waiting_.empty() && batch.size() < kMaxBatch) {
+    WaitingRow& next = waiting_.front();
+    if (!batch.empty() && (next.alone || batch.back().alone)) break;
+    // Those who are late have heard that it was not written.
+    if (next.deadline > now) batch.push_back(std::move(next));
+    waiting_.pop_front();
+  }
+  return batch;
+}
+
+void PostgresRows::Write(Batch batch) {
+  PostgresTransaction inserts;
+  inserts.reserve(batch.size());
+  TimePoint deadline = TimePoint::min();
+  for (const WaitingRow& waiting : batch) {
+    inserts.push_back(InsertStatement(waiting.row, waiting.columns));
+    deadline = std::max(deadline, waiting.deadline);  // each has its own timer, too
+  }
+  const auto shared = std::make_shared<Batch>(std::move(batch));
+  RunAll(
+      std::move(inserts), deadline,
+      [this, shared](const PostgresFailure& failure) {
+        OnWriteFailed(std::move(*shared), failure);
+      },
+      [this, shared](const std::vector<PostgresResult>& results) { OnWritten(*shared, results); });
+}
+
+void PostgresRows::OnWritten(const Batch& batch, const std::vector<PostgresResult>& results) {
+  --batches_;
+  WriteWaiting();
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (PQntuples(results[i].get()) == 1) {
+      batch[i].finish({});
+    } else {
+      Compare(batch[i]);
+    }
+  }
+}
+
+// None of them is written. A row that the server refuses is left out, the others go again; if it
+// does not say which one, each goes alone.
+void PostgresRows::OnWriteFailed(Batch batch, const PostgresFailure& failure) {
+  --batches_;
+  Batch ended;
+  if (failure.error.details.transient || batch.size() == 1) {
+    ended = std::exchange(batch, {});
+  } else if (failure.refused) {
+    const auto refused = batch.begin() + static_cast<std::ptrdiff_t>(*failure.refused);
+    ended.push_back(std::move(*refused));
+    batch.erase(refused);
+  } else {
+    for (WaitingRow& waiting : batch) waiting.alone = true;
+  }
+  waiting_.insert(waiting_.begin(), std::make_move_iterator(batch.begin()),
+                  std::make_move_iterator(batch.end()));
+  WriteWaiting();
+  for (const WaitingRow& waiting : ended) waiting.finish(failure.error);
+}
+
+// The post was there already: is it this one, written by an attempt whose answer was lost?
+void PostgresRows::Compare(const WaitingRow& waiting) {
+  Get(waiting.row.post_id, waiting.columns, waiting.deadline,
+      [row = waiting.row, columns = waiting.columns,
+       finish = waiting.finish](const Result<std::optional<PostRow>>& stored) {
+        if (!stored.ok()) return finish(stored.error());
+        if (*stored && SameContent(**stored, row, columns)) return finish({});
+        finish(Error(Code::kConflict, "another post is stored under this post_id", "post_id"));
+      });
+}
+
+void PostgresRows::Get(const std::string& post_id, PostColumns columns, TimePoint deadline,
+                       const PostStore::RowCallback& finish) {
+  const SqlValue parameter = std::string_view(post_id);
+  Run(MakeStatement(SelectSql(columns), {&parameter, 1}), deadline, finish,
+      [columns, finish](const PGresult* result) {
+        if (PQntuples(result) == 0) return finish(std::optional<PostRow>());
+        finish(std::optional(ReadRow(result, columns)));
+      });
+}
+
+}  // namespace postgen
