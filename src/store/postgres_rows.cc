@@ -1,6 +1,7 @@
 #include "store/postgres_rows.h"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -9,9 +10,16 @@
 namespace postgen {
 namespace {
 
+using std::chrono::milliseconds;
+
 // At most so many rows in a transaction, and so many transactions at once.
 constexpr std::size_t kMaxBatch = 64;
 constexpr std::size_t kBatchesAtOnce = 4;
+
+// While a transaction is under way, another one is worth its parsing, planning and commit from so
+// many rows on; fewer wait for the end of that one, though not for long: it may be held up.
+constexpr std::size_t kWorthwhile = 32;
+constexpr auto kPatience = milliseconds(10);
 
 std::string InsertSql(PostColumns columns) {
   return "INSERT INTO post_records (" + ColumnList(columns) + ") VALUES (" +
@@ -66,12 +74,24 @@ void PostgresRows::WriteSoon() {
 }
 
 void PostgresRows::WriteWaiting() {
-  while (batches_ < kBatchesAtOnce) {
-    Batch batch = TakeBatch();
-    if (batch.empty()) return;
-    ++batches_;
-    Write(std::move(batch));
+  while (batches_ < kBatchesAtOnce && (batches_ == 0 || waiting_.size() >= kWorthwhile)) {
+    if (!WriteBatch()) return;
   }
+  if (waiting_.empty() || std::exchange(patient_, true)) return;
+  loop()->RunAt(loop()->Now() + kPatience, [this, weak = weak_from_this()] {
+    if (weak.expired()) return;
+    patient_ = false;
+    if (batches_ < kBatchesAtOnce) WriteBatch();
+    WriteWaiting();
+  });
+}
+
+bool PostgresRows::WriteBatch() {
+  Batch batch = TakeBatch();
+  if (batch.empty()) return false;
+  ++batches_;
+  Write(std::move(batch));
+  return true;
 }
 
 PostgresRows::Batch PostgresRows::TakeBatch() {

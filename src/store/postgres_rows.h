@@ -42,6 +42,8 @@ class PostgresRows final : public PostgresClient {
 
   void WriteSoon();
   void WriteWaiting();
+  // False: nothing waits.
+  bool WriteBatch();
   Batch TakeBatch();
   void Write(Batch batch);
   void OnWritten(const Batch& batch, const std::vector<PostgresResult>& results);
@@ -53,6 +55,7 @@ class PostgresRows final : public PostgresClient {
   std::deque<WaitingRow> waiting_;
   std::size_t batches_ = 0;  // being written
   bool write_posted_ = false;
+  bool patient_ = false;  // there is a timer
 };
 
 }  // namespace postgen

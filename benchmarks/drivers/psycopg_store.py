@@ -1,0 +1,45 @@
+"""psycopg 3, one insert a transaction, which its pool's `connection()` begins and commits."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+from store_row import COLUMNS, SELECT, insert, renewed
+from workload import Recorder, arguments, drive
+
+_POOL = 10
+_INSERT = insert(["%s"] * len(COLUMNS))
+
+
+async def main() -> None:
+    # Without the transaction's own BEGIN and COMMIT: the server commits each statement.
+    autocommit = "--autocommit" in sys.argv
+    if autocommit:
+        sys.argv.remove("--autocommit")
+    workload = arguments()
+    recorder = Recorder(workload)
+    async with AsyncConnectionPool(
+        workload.url,
+        min_size=_POOL,
+        max_size=_POOL,
+        open=False,
+        kwargs={"autocommit": autocommit},
+    ) as pool:
+        await pool.wait()
+        async with pool.connection() as connection:
+            row = await (await connection.execute(SELECT)).fetchone()
+        assert row is not None
+
+        async def store(_: int) -> bool:
+            async with pool.connection() as connection:
+                await connection.execute(_INSERT, renewed(row))
+            return True
+
+        await drive(workload, recorder, store)
+    recorder.report("psycopg", psycopg.__version__)
+
+
+asyncio.run(main())
