@@ -60,6 +60,21 @@ DRIVERS = {
             ("node", str(BENCHMARKS / "drivers" / "openai_node.mjs")),
             NODE_FOLDER,
         ),
+        Driver("postgen-store", "postgen, C++", _program("postgen-store")),
+        Driver("asyncpg-store", "asyncpg", _python("asyncpg_store")),
+        Driver("psycopg-store", "psycopg", _python("psycopg_store")),
+        Driver(
+            "psycopg-autocommit",
+            "psycopg, autocommit",
+            (*_python("psycopg_store"), "--autocommit"),
+        ),
+        Driver("postgen-profile", "postgen, C++, warm pool", _program("postgen-profile")),
+        Driver(
+            "asyncpg-connect", "asyncpg, a connection each", (*_python("kol_lookup"), "asyncpg")
+        ),
+        Driver(
+            "psycopg2-connect", "psycopg2, a connection each", (*_python("kol_lookup"), "psycopg2")
+        ),
     )
 }
 
@@ -137,12 +152,10 @@ class Pace:
         return self.ttft_ms + tokens / self.tokens_per_s * 1e3
 
 
-def run(driver: Driver, server: Emulator, flags: Sequence[str], pace: Pace | None) -> Figures:
-    """One run: the driver's report, and what the emulator's books say of its calls."""
-    server.reset()
-    cpu_before = server.cpu_s()
+def run_alone(driver: Driver, url: str, flags: Sequence[str]) -> Figures:
+    """One run: the driver's report."""
     done = subprocess.run(
-        [*driver.command, "--url", server.url, *flags],
+        [*driver.command, "--url", url, *flags],
         cwd=driver.folder,
         capture_output=True,
         text=True,
@@ -153,17 +166,25 @@ def run(driver: Driver, server: Emulator, flags: Sequence[str], pace: Pace | Non
     if done.returncode != 0:
         raise SystemExit(f"{driver.title}: status {done.returncode}: {done.stderr.strip()}")
     figures: Figures = json.loads(done.stdout)
+    cpu_s = figures["cpu_user_s"] + figures["cpu_system_s"]
+    figures["cores"] = cpu_s / figures["wall_s"]
+    figures["cpu_us_per_call"] = cpu_s / figures["calls"] * 1e6
+    return figures
+
+
+def run(driver: Driver, server: Emulator, flags: Sequence[str], pace: Pace | None) -> Figures:
+    """One run: the driver's report, and what the emulator's books say of its calls."""
+    server.reset()
+    cpu_before = server.cpu_s()
+    figures = run_alone(driver, server.url, flags)
     emulator_cpu_s = server.cpu_s() - cpu_before
     served = sorted(server.ledger()["requests"], key=lambda request: request["index"])
     tokens = [request["completion_tokens"] for request in served[-figures["calls"] :]]
-    cpu_s = figures["cpu_user_s"] + figures["cpu_system_s"]
     figures |= {
         "tokens": sum(tokens) * figures["calls"] / len(tokens),
         "emulator_cores": emulator_cpu_s / figures["wall_s"],  # its work for the warm-up included
-        "cores": cpu_s / figures["wall_s"],
-        "cpu_us_per_call": cpu_s / figures["calls"] * 1e6,
     }
-    figures["cpu_us_per_token"] = cpu_s / figures["tokens"] * 1e6
+    figures["cpu_us_per_token"] = figures["cpu_us_per_call"] * figures["calls"] / figures["tokens"]
     if pace:
         figures["ideal_ms"] = pace.ideal_ms(median(tokens))
         figures["time_over_ideal"] = figures["call_ms"]["p50"] / figures["ideal_ms"]

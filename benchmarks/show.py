@@ -24,6 +24,7 @@ _COLUMNS: dict[str, tuple[str, str, bool]] = {
     "streams": ("streams", "{:.0f}", False),
     "cores": ("cores", "{:.2f}", False),
     "emulator_cores": ("emulator, cores", "{:.2f}", False),
+    "posts_per_s": ("posts a second", "{:.0f}", True),
     "failures": ("failed", "{:.0f}", False),
 }
 
