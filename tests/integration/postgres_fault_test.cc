@@ -215,18 +215,62 @@ TEST_CASE("a server without connections left is waited for") {
   database.Query("DROP OWNED BY " + role + "; DROP ROLE " + role);
 }
 
-TEST_CASE("a deadlock or a serialisation failure is tried again") {
+TEST_CASE("what passes is tried again: one row") {
+  for (const char* const sqlstate :
+       {"40001", "40P01", "57P01", "57P02", "57P03", "53300", "55P03", "25006", "08006"}) {
+    CAPTURE(sqlstate);
+    Fixture f;
+    // The first insert fails as the server would say it, the second does not.
+    f.database.Query(
+        "CREATE SEQUENCE attempts; "
+        "CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "IF nextval('attempts') = 1 THEN RAISE EXCEPTION 'x' USING ERRCODE = '" +
+        std::string(sqlstate) +
+        "'; END IF; RETURN new; END $$;"
+        "CREATE TRIGGER fail_once BEFORE INSERT ON post_records FOR EACH ROW "
+        "EXECUTE FUNCTION fail_once()");
+    CHECK(PutAndWait(f.stores.posts(), TestRow("one")).ok());
+    CHECK(f.database.Query("SELECT last_value FROM attempts") == "2");
+    CHECK(f.database.Query("SELECT count(*) FROM post_records") == "1");
+  }
+}
+
+TEST_CASE("what does not pass at once is an error that says whether it will") {
+  struct Case {
+    const char* sqlstate;
+    bool transient;
+  };
+  for (const Case& c :
+       {Case{"53100", true}, Case{"53200", true}, Case{"57014", true}, Case{"40001", true},
+        Case{"23514", false}, Case{"22001", false}, Case{"42501", false}, Case{"P0001", false}}) {
+    CAPTURE(c.sqlstate);
+    Fixture f;
+    f.database.Query(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+        "RAISE EXCEPTION 'canary' USING ERRCODE = '" +
+        std::string(c.sqlstate) +
+        "'; END $$;"
+        "CREATE TRIGGER fail BEFORE INSERT ON post_records FOR EACH ROW EXECUTE FUNCTION fail()");
+    const Status put = PutAndWait(f.stores.posts(), TestRow("one"));
+    REQUIRE(!put.ok());
+    CHECK(put.error().code == Code::kStore);
+    CHECK(put.error().details.transient == c.transient);
+    CHECK(Contains(put.error().message, c.sqlstate));
+    CHECK(!Contains(put.error().message, "canary"));
+  }
+}
+
+TEST_CASE("a column that goes while the server runs is told once, and looked for again") {
   Fixture f;
-  // The first insert fails as the server would say it, the second does not.
-  f.database.Query(
-      "CREATE SEQUENCE attempts; "
-      "CREATE FUNCTION fail_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-      "IF nextval('attempts') = 1 THEN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END IF; "
-      "RETURN new; END $$;"
-      "CREATE TRIGGER fail_once BEFORE INSERT ON post_records FOR EACH ROW "
-      "EXECUTE FUNCTION fail_once()");
-  CHECK(PutAndWait(f.stores.posts(), TestRow("one")).ok());
-  CHECK(f.database.Query("SELECT last_value FROM attempts") == "2");
+  REQUIRE(PutAndWait(f.stores.posts(), TestRow("one")).ok());
+  f.database.Query("ALTER TABLE post_records DROP COLUMN trigger_type");
+  const Status put = PutAndWait(f.stores.posts(), TestRow("two"));
+  REQUIRE(!put.ok());
+  CHECK(Contains(put.error().message, "42703"));
+  CHECK(Contains(put.error().message, "postgen migrate"));
+  CHECK(Contains(CheckAndWait(f.stores.posts()).error().message, "trigger_type"));
+  REQUIRE(MigrateAndWait(f.stores.posts()).ok());
+  CHECK(PutAndWait(f.stores.posts(), TestRow("two")).ok());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "contract/profile_store_contract.h"
 #include "integration/postgres_test_database.h"
 #include "store/postgres_stores.h"
+#include "support/toxic_proxy.h"
 
 namespace postgen {
 namespace {
@@ -26,6 +27,60 @@ TEST_CASE("profiles in PostgreSQL keep the contract of ProfileStore") {
   REQUIRE(MigrateAndWait(stores.posts()).ok());
   database.Query(TestProfilesSql());
   CheckProfileStoreContract([&] { return std::move(stores.stores.profiles); });
+}
+
+TEST_CASE(
+    "a profile that changed is seen at once by a refresh; an unknown KOL is no missing table") {
+  const TestDatabase database;
+  TestStores stores(database.Url(), 50, /*profiles_ttl_s=*/3600);
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  database.Query(TestProfilesSql());
+  const auto nickname = [&] {
+    const auto found = FindAndWait(stores.profiles(), 208);
+    REQUIRE_MESSAGE(found.ok(), found.error().message);
+    REQUIRE(found->profile.has_value());
+    return found->profile->nickname.value_or("");
+  };
+  CHECK(nickname() == "韭割哥");
+  database.Query("UPDATE kol_profiles SET nickname = 'new' WHERE serial = '208'");
+  CHECK(nickname() == "韭割哥");
+  stores.profiles()->Refresh();
+  CHECK(nickname() == "new");
+
+  const auto unknown = FindAndWait(stores.profiles(), 4711);
+  REQUIRE(unknown.ok());
+  CHECK(!unknown->profile.has_value());
+  CHECK(!unknown->stale);
+
+  database.Query("DROP TABLE kol_profiles");
+  const auto missing = FindAndWait(stores.profiles(), 4712);
+  REQUIRE(!missing.ok());
+  CHECK(missing.error().code == Code::kStore);
+  stores.profiles()->Refresh();
+  const auto last_known = FindAndWait(stores.profiles(), 208);
+  REQUIRE(last_known.ok());
+  CHECK(last_known->stale);
+  CHECK(last_known->profile->nickname == "new");
+}
+
+TEST_CASE("however many ask for a profile at once, it is read once") {
+  const TestDatabase database;
+  testing::ToxicProxy proxy(std::stoi(database.server().port));
+  TestServer server = database.server();
+  server.port = std::to_string(proxy.port());
+  {
+    const TestStores direct(database.Url());
+    REQUIRE(MigrateAndWait(direct.posts()).ok());
+    database.Query(TestProfilesSql());
+  }
+  const TestStores stores(server.Url(database.name()), 50, /*profiles_ttl_s=*/3600);
+  Answers<FoundProfile> answers;
+  for (int i = 0; i < 100; ++i) stores.profiles()->Find(208, Soon(), answers.Callback());
+  for (const auto& found : answers.Wait(100)) {
+    REQUIRE_MESSAGE(found.ok(), found.error().message);
+    CHECK(found->profile == TestProfiles().front());
+  }
+  CHECK(proxy.accepted() == 1);  // statements at the same time would each have had a connection
 }
 
 TEST_CASE("rows are written as the app reads them") {

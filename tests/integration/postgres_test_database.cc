@@ -117,11 +117,11 @@ void TestDatabase::CreateAppTables() const {
             'direct', 'gpt-4o', 0.5, 700))sql");
 }
 
-TestStores::TestStores(const std::string& url, std::int64_t pool_max) {
+TestStores::TestStores(const std::string& url, std::int64_t pool_max, std::int64_t profiles_ttl_s) {
   StoreOptions options;
   options.url = url;
   options.pool_max = pool_max;
-  auto opened = OpenStores(options, ProfileOptions{.url = "", .ttl_s = 0}, &loop);
+  auto opened = OpenStores(options, ProfileOptions{.url = "", .ttl_s = profiles_ttl_s}, &loop);
   REQUIRE_MESSAGE(opened.ok(), opened.error().message);
   stores = *std::move(opened);
 }

@@ -49,7 +49,8 @@ class TestDatabase {
 
 // Stores of a URL with the loop they run on. Members go in the right order.
 struct TestStores {
-  explicit TestStores(const std::string& url, std::int64_t pool_max = 50);
+  explicit TestStores(const std::string& url, std::int64_t pool_max = 50,
+                      std::int64_t profiles_ttl_s = 0);
   EventLoop loop{"test-store"};
   Stores stores;
 

@@ -1,5 +1,6 @@
 #include "store/postgres_values.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <vector>
@@ -41,6 +42,25 @@ TEST_CASE("values are encoded as PostgreSQL has them in binary") {
     CHECK(statement.parameters[i].bytes == expected[i]);
   }
   CHECK(!statement.parameters[4].bytes.has_value());
+}
+
+TEST_CASE("a NULL of a column has the column's type, so that rows are parsed alike") {
+  PostRow row;
+  row.session_id = 1;
+  const auto columns = ColumnsOf(PostColumns::kAll22);
+  const auto types = [&] {
+    std::vector<Oid> result;
+    for (const auto& parameter :
+         MakeStatement("", RowValues(row, PostColumns::kAll22), columns).parameters) {
+      result.push_back(parameter.type);
+    }
+    return result;
+  };
+  const std::vector<Oid> before = types();
+  row.session_id.reset();
+  row.topic_id = "t";
+  CHECK(types() == before);
+  CHECK(std::count(before.begin(), before.end(), Oid{0}) == 0);
 }
 
 TEST_CASE("values are decoded to what they were") {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -126,6 +127,49 @@ TEST_CASE("values are quoted for libpq, and messages show the place without the 
   CHECK(Contains(location->postgres.conninfo, "password='p\\\\w\\''"));
   CHECK(Contains(location->postgres.conninfo, "dbname='d b'"));
   CHECK(location->postgres.shown == "u's@h:5433/d b");
+}
+
+TEST_CASE("names are looked up, addresses and sockets are not") {
+  struct Case {
+    const char* url;
+    bool needs_lookup;
+  };
+  const Case cases[] = {
+      {"postgresql://u@db.example.com/d", true},
+      {"postgresql://u@localhost/d", true},
+      {"postgresql://u@127.0.0.1/d", false},
+      {"postgresql://u@[::1]/d", false},
+      {"postgresql:///d?host=/run/postgresql", false},
+      {"postgresql:///d", false},
+      {"postgresql://u@db.example.com/d?hostaddr=192.0.2.1", false},
+  };
+  for (const Case& c : cases) {
+    CAPTURE(c.url);
+    const auto location = ParseStoreUrl(c.url, "store.url");
+    REQUIRE(location.ok());
+    REQUIRE(location->postgres.hosts.size() == 1);
+    CHECK(location->postgres.hosts.front().needs_lookup() == c.needs_lookup);
+  }
+}
+
+TEST_CASE("hosts are paired with their ports, and addresses stand beside their names") {
+  using Hosts = std::vector<PostgresHost>;
+  const auto hosts = [](const std::string& url) {
+    return ParseStoreUrl(url, "store.url")->postgres.hosts;
+  };
+  CHECK(hosts("postgresql://u@a:1,b:2/d") == Hosts{{"a", "", "1"}, {"b", "", "2"}});
+  CHECK(hosts("postgresql://u@a,b/d?port=5") == Hosts{{"a", "", "5"}, {"b", "", "5"}});
+  const std::string conninfo =
+      ConninfoWithHosts("user='u' host='a'", {{"a", "192.0.2.1", "1"}, {"a", "::2", "1"}});
+  CHECK(conninfo == "user='u' host='a' host='a,a' hostaddr='192.0.2.1,::2' port='1,1'");
+}
+
+TEST_CASE("a peer that is gone is noticed by TCP") {
+  const std::string conninfo = ConninfoOf("postgresql://u@h/d");
+  CHECK(Contains(conninfo, "tcp_user_timeout='10000'"));
+  CHECK(Contains(conninfo, "keepalives='1'"));
+  CHECK(Contains(conninfo, "keepalives_idle='30'"));
+  CHECK(Contains(ConninfoOf("postgresql://u@h/d?tcp_user_timeout=99"), "tcp_user_timeout='99'"));
 }
 
 TEST_CASE("every option that libpq would take from the environment is given") {
