@@ -1,7 +1,7 @@
 #include <string>
 #include <utility>
 
-#include "store/postgres_client.h"
+#include "store/postgres_calls.h"
 #include "store/postgres_stores.h"
 
 namespace postgen {
@@ -13,9 +13,9 @@ std::string Text(const PGresult* result, int column) {
   return std::string(std::get<std::string_view>(ReadValue(result, 0, column, SqlKind::kText)));
 }
 
-class LedgerClient final : public PostgresClient {
+class LedgerCalls final : public PostgresCalls {
  public:
-  using PostgresClient::PostgresClient;
+  using PostgresCalls::PostgresCalls;
 
   void Claim(const RequestClaim& claim, TimePoint deadline, RequestLedger::ClaimCallback done) {
     auto finish = Begin<ClaimAnswer>(deadline, std::move(done));
@@ -66,29 +66,29 @@ class LedgerClient final : public PostgresClient {
 class PostgresLedger final : public RequestLedger {
  public:
   PostgresLedger(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
-      : client_(std::move(pool), loop) {}
+      : calls_(std::move(pool), loop) {}
 
   void Claim(RequestClaim claim, TimePoint deadline, ClaimCallback done) override {
-    client_.Post(
-        [claim = std::move(claim), deadline, done = std::move(done)](LedgerClient* ledger) mutable {
+    calls_.Post(
+        [claim = std::move(claim), deadline, done = std::move(done)](LedgerCalls* ledger) mutable {
           ledger->Claim(claim, deadline, std::move(done));
         });
   }
   void Finish(RequestClaim claim, TimePoint deadline, DoneCallback done) override {
-    client_.Post(
-        [claim = std::move(claim), deadline, done = std::move(done)](LedgerClient* ledger) mutable {
+    calls_.Post(
+        [claim = std::move(claim), deadline, done = std::move(done)](LedgerCalls* ledger) mutable {
           ledger->Finish(claim, deadline, std::move(done));
         });
   }
   void Release(RequestClaim claim, TimePoint deadline, DoneCallback done) override {
-    client_.Post(
-        [claim = std::move(claim), deadline, done = std::move(done)](LedgerClient* ledger) mutable {
+    calls_.Post(
+        [claim = std::move(claim), deadline, done = std::move(done)](LedgerCalls* ledger) mutable {
           ledger->Release(claim, deadline, std::move(done));
         });
   }
 
  private:
-  PostedClient<LedgerClient> client_;
+  PostedCalls<LedgerCalls> calls_;
 };
 
 }  // namespace

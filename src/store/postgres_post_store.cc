@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "store/postgres_client.h"
+#include "store/postgres_calls.h"
 #include "store/postgres_rows.h"
 #include "store/postgres_stores.h"
 #include "store/postgres_table.h"
@@ -49,10 +49,10 @@ Result<PostColumns> Judge(const PostgresTable& table, const PostgresTarget& targ
 }
 
 // The operations, on the loop's thread.
-class PostsClient final : public PostgresClient {
+class PostCalls final : public PostgresCalls {
  public:
-  PostsClient(const std::shared_ptr<PostgresPool>& pool, EventLoop* loop)
-      : PostgresClient(pool, loop),
+  PostCalls(const std::shared_ptr<PostgresPool>& pool, EventLoop* loop)
+      : PostgresCalls(pool, loop),
         rows_(std::make_shared<PostgresRows>(
             pool, loop, [this](const PostgresFailure& failure) { OnFailure(failure); })) {}
 
@@ -73,6 +73,7 @@ class PostsClient final : public PostgresClient {
     }
     auto finish = Begin<void>(deadline, std::move(done));
     if (!finish) return;
+    if (columns_) return rows_->Put(std::move(row), *columns_, deadline, std::move(finish));
     WithColumns([this, row = std::move(row), deadline,
                  finish = std::move(finish)](const Result<PostColumns>& columns) {
       if (!columns.ok()) return finish(columns.error());
@@ -235,36 +236,35 @@ class PostsClient final : public PostgresClient {
 class PostgresPostStore final : public PostStore {
  public:
   PostgresPostStore(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
-      : client_(std::move(pool), loop) {}
+      : calls_(std::move(pool), loop) {}
 
   void Check(TimePoint deadline, DoneCallback done) override {
-    client_.Post([deadline, done = std::move(done)](PostsClient* posts) mutable {
+    calls_.Post([deadline, done = std::move(done)](PostCalls* posts) mutable {
       posts->Check(deadline, std::move(done));
     });
   }
 
   void Put(PostRow row, TimePoint deadline, DoneCallback done) override {
-    client_.Post(
-        [row = std::move(row), deadline, done = std::move(done)](PostsClient* posts) mutable {
-          posts->Put(std::move(row), deadline, std::move(done));
-        });
-  }
-
-  void Get(std::string post_id, TimePoint deadline, RowCallback done) override {
-    client_.Post([post_id = std::move(post_id), deadline,
-                  done = std::move(done)](PostsClient* posts) mutable {
-      posts->Get(std::move(post_id), deadline, std::move(done));
+    calls_.Post([row = std::move(row), deadline, done = std::move(done)](PostCalls* posts) mutable {
+      posts->Put(std::move(row), deadline, std::move(done));
     });
   }
 
+  void Get(std::string post_id, TimePoint deadline, RowCallback done) override {
+    calls_.Post(
+        [post_id = std::move(post_id), deadline, done = std::move(done)](PostCalls* posts) mutable {
+          posts->Get(std::move(post_id), deadline, std::move(done));
+        });
+  }
+
   void Migrate(TimePoint deadline, MigrateCallback done) override {
-    client_.Post([deadline, done = std::move(done)](PostsClient* posts) mutable {
+    calls_.Post([deadline, done = std::move(done)](PostCalls* posts) mutable {
       posts->Migrate(deadline, std::move(done));
     });
   }
 
  private:
-  PostedClient<PostsClient> client_;
+  PostedCalls<PostCalls> calls_;
 };
 
 }  // namespace

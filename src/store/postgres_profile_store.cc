@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "store/postgres_client.h"
+#include "store/postgres_calls.h"
 #include "store/postgres_stores.h"
 #include "store/postgres_table.h"
 #include "store/schema.h"
@@ -39,9 +39,9 @@ Result<FoundProfile> ReadProfile(const PGresult* result, const ProfileColumns& c
 }
 
 // The operations, on the loop's thread.
-class ProfilesClient final : public PostgresClient {
+class ProfileCalls final : public PostgresCalls {
  public:
-  using PostgresClient::PostgresClient;
+  using PostgresCalls::PostgresCalls;
 
   void Find(std::int64_t kol_serial, TimePoint deadline, ProfileStore::FindCallback done) {
     auto finish = Begin<FoundProfile>(deadline, std::move(done));
@@ -89,16 +89,16 @@ class ProfilesClient final : public PostgresClient {
 class PostgresProfileStore final : public ProfileStore {
  public:
   PostgresProfileStore(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
-      : client_(std::move(pool), loop) {}
+      : calls_(std::move(pool), loop) {}
 
   void Find(std::int64_t kol_serial, TimePoint deadline, FindCallback done) override {
-    client_.Post([kol_serial, deadline, done = std::move(done)](ProfilesClient* profiles) mutable {
+    calls_.Post([kol_serial, deadline, done = std::move(done)](ProfileCalls* profiles) mutable {
       profiles->Find(kol_serial, deadline, std::move(done));
     });
   }
 
  private:
-  PostedClient<ProfilesClient> client_;
+  PostedCalls<ProfileCalls> calls_;
 };
 
 }  // namespace

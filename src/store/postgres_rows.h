@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "postgen/post_store.h"
-#include "store/postgres_client.h"
+#include "store/postgres_calls.h"
 #include "store/schema.h"
 
 namespace postgen {
@@ -18,11 +18,11 @@ PostgresStatement InsertStatement(const PostRow& row, PostColumns columns);
 
 // Rows that wait at the same moment go in one transaction, and so with one wait for the server and
 // one flush of its log.
-class PostgresRows final : public PostgresClient {
+class PostgresRows final : public PostgresCalls {
  public:
   // `on_failure` hears of every failure, before the others do.
   PostgresRows(std::shared_ptr<PostgresPool> pool, EventLoop* loop, FailureCallback on_failure)
-      : PostgresClient(std::move(pool), loop), on_failure_(std::move(on_failure)) {}
+      : PostgresCalls(std::move(pool), loop), on_failure_(std::move(on_failure)) {}
 
   // As PostStore has them, with the columns that the table has. `finish` is called at `deadline` by
   // whoever made it.

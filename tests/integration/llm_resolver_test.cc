@@ -1,63 +1,15 @@
-// Names that do not resolve, or not in time. This program's getaddrinfo takes the C library's
-// place, for libcurl too.
-#include <dlfcn.h>
-#include <netdb.h>
-#include <poll.h>
+// Names that do not resolve, or not in time.
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <thread>
 #include <utility>
 
 #include <doctest/doctest.h>
 
 #include "integration/llm_harness.h"
 #include "postgen/generator.h"
-
-namespace postgen::testing {
-namespace {
-
-Gate* NewGate() { return new Gate; }  // resolver threads may outlive everything else
-
-Gate* const resolver_answers = NewGate();
-std::atomic<int> hanging = 0;
-std::atomic<int> not_found = 0;
-
-using Resolve = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
-
-}  // namespace
-}  // namespace postgen::testing
-
-extern "C" __attribute__((visibility("default"))) int getaddrinfo(const char* node,
-                                                                  const char* service,
-                                                                  const addrinfo* hints,
-                                                                  addrinfo** result) {
-  using namespace postgen::testing;
-  static const auto libc = reinterpret_cast<Resolve>(dlsym(RTLD_NEXT, "getaddrinfo"));
-  const std::string_view name = node == nullptr ? "" : node;
-  if (name == "hangs.test") {
-    ++hanging;
-    pollfd answers{resolver_answers->fd(), POLLIN, 0};
-    while (poll(&answers, 1, -1) < 0) {
-    }
-    return EAI_NONAME;
-  }
-  if (name == "nowhere.test") {
-    ++not_found;
-    return EAI_NONAME;
-  }
-  if (name == "two.test") {  // its first address is dead
-    const int first = libc("127.0.0.2", service, hints, result);
-    if (first != 0) return first;
-    addrinfo* last = *result;
-    while (last->ai_next != nullptr) last = last->ai_next;
-    return libc("127.0.0.1", service, hints, &last->ai_next);
-  }
-  return libc(node, service, hints, result);
-}
+#include "support/fake_resolver.h"
 
 namespace postgen::testing {
 namespace {
@@ -68,16 +20,12 @@ LlmOptions Insecure() {
   return options;
 }
 
-void WaitUntilHanging(int calls) {
-  while (hanging < calls) std::this_thread::yield();
-}
-
 TEST_CASE("a name that does not exist is asked for twice") {
   LlmTestClient client("http://nowhere.test/v1", Insecure());
   const LlmReply reply = client.Start(/*stream=*/true)->Wait();
   CHECK(CodeName(CodeOf(reply)) == CodeName(Code::kDns));
   CHECK(reply.attempts == 2);
-  CHECK(not_found == 2);
+  CHECK(TimesLookedUp("nowhere.test") == 2);
   CHECK(reply.error->message.find("nowhere.test") != std::string::npos);
 }
 
@@ -91,7 +39,7 @@ TEST_CASE("a host with one dead address of two") {
 
 TEST_CASE("a resolver that hangs: its own call alone is late, and hears its cancellation") {
   RawServer server(AlwaysSend(WholeReply()));
-  const int before = hanging;
+  const int before = TimesLookedUp("hangs.test");
   EventLoop loop("test-reactor");  // one loop for both
   const auto client_of = [&loop](const std::string& url, std::int64_t connect_timeout_ms) {
     LlmOptions options = Insecure();
@@ -131,7 +79,7 @@ TEST_CASE("a resolver that hangs: its own call alone is late, and hears its canc
 }
 
 TEST_CASE("a resolver that hangs holds up neither a deadline nor the end of a generator") {
-  const int before = hanging;
+  const int before = TimesLookedUp("hangs.test");
   Options options;
   options.llm.base_url = "http://hangs.test/v1";
   options.llm.api_key = kKey;

@@ -1,14 +1,7 @@
-// Hosts whose names do not resolve, or not in time. This program's getaddrinfo takes the C
-// library's place, for libpq too.
-#include <dlfcn.h>
-#include <netdb.h>
-#include <poll.h>
+// Hosts whose names do not resolve, or not in time.
 
-#include <atomic>
 #include <chrono>
 #include <string>
-#include <string_view>
-#include <thread>
 
 #include <doctest/doctest.h>
 
@@ -17,50 +10,8 @@
 #include "contract/profile_store_contract.h"
 #include "integration/postgres_test_database.h"
 #include "postgen/generator.h"
+#include "support/fake_resolver.h"
 #include "support/raw_server.h"
-
-namespace postgen::testing {
-namespace {
-
-Gate* NewGate() { return new Gate; }  // resolver threads may outlive everything else
-
-Gate* const resolver_answers = NewGate();
-std::atomic<int> hanging = 0;
-std::atomic<int> looked_up = 0;
-
-using Resolve = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
-
-}  // namespace
-}  // namespace postgen::testing
-
-extern "C" __attribute__((visibility("default"))) int getaddrinfo(const char* node,
-                                                                  const char* service,
-                                                                  const addrinfo* hints,
-                                                                  addrinfo** result) {
-  using namespace postgen::testing;
-  static const auto libc = reinterpret_cast<Resolve>(dlsym(RTLD_NEXT, "getaddrinfo"));
-  const std::string_view name = node == nullptr ? "" : node;
-  if (name == "hangs.test") {
-    ++hanging;
-    pollfd answers{resolver_answers->fd(), POLLIN, 0};
-    while (poll(&answers, 1, -1) < 0) {
-    }
-    return EAI_NONAME;
-  }
-  if (name == "nowhere.test") return EAI_NONAME;
-  if (name == "pg.test") {
-    ++looked_up;
-    return libc("127.0.0.1", service, hints, result);
-  }
-  if (name == "two.test") {  // its first address is dead
-    const int first = libc("127.0.0.2", service, hints, result);
-    if (first != 0) return first;
-    addrinfo* last = *result;
-    while (last->ai_next != nullptr) last = last->ai_next;
-    return libc("127.0.0.1", service, hints, &last->ai_next);
-  }
-  return libc(node, service, hints, result);
-}
 
 namespace postgen::testing {
 namespace {
@@ -73,10 +24,6 @@ bool Contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-void WaitUntilHanging(int calls) {
-  while (hanging < calls) std::this_thread::yield();
-}
-
 // The database, by another name of its host.
 std::string UrlAt(const TestDatabase& database, const std::string& host) {
   TestServer server = database.server();
@@ -86,19 +33,18 @@ std::string UrlAt(const TestDatabase& database, const std::string& host) {
 
 TEST_CASE("a name is looked up for us, not by libpq, and serves every statement") {
   const TestDatabase database;
-  TestStores stores(UrlAt(database, "pg.test"));
+  TestStores stores(UrlAt(database, "here.test"));
   REQUIRE(MigrateAndWait(stores.posts()).ok());
-  const int before = looked_up;
-  CHECK(before == 1);
+  CHECK(TimesLookedUp("here.test") == 1);
   CHECK(PutAndWait(stores.posts(), TestRow("one")).ok());
-  CHECK(looked_up == before);  // on the connection that was there
+  CHECK(TimesLookedUp("here.test") == 1);  // on the connection that was there
 }
 
 TEST_CASE("of several addresses, and of several hosts, one that answers is enough") {
   const TestDatabase database;
   std::string host;
   SUBCASE("addresses") { host = "two.test"; }
-  SUBCASE("hosts") { host = "nowhere.test,127.0.0.2,pg.test"; }
+  SUBCASE("hosts") { host = "nowhere.test,127.0.0.2,here.test"; }
   TestStores stores(UrlAt(database, host));
   const auto migrated = MigrateAndWait(stores.posts());
   CHECK_MESSAGE(migrated.ok(), (migrated.ok() ? "" : migrated.error().message));
@@ -107,7 +53,7 @@ TEST_CASE("of several addresses, and of several hosts, one that answers is enoug
 TEST_CASE("encryption is checked against the name, not the address") {
   const TestDatabase database;
   // The server has no certificate: it is enough that verify-full is still what is asked for.
-  TestStores stores("postgresql://u:canary-password@pg.test:" + database.server().port +
+  TestStores stores("postgresql://u:canary-password@here.test:" + database.server().port +
                     "/d?sslmode=verify-full&sslrootcert=/dev/null");
   const Status usable = CheckAndWait(stores.posts());
   REQUIRE(!usable.ok());
@@ -142,7 +88,7 @@ TEST_CASE("a resolver that hangs holds up its own store alone, and no deadline")
   REQUIRE(patient.ok());
   REQUIRE(other.ok());
 
-  const int before = hanging;
+  const int before = TimesLookedUp("hangs.test");
   Answers<void> waits;
   patient->posts->Check(Soon(), waits.Callback());
   WaitUntilHanging(before + 1);
@@ -154,14 +100,14 @@ TEST_CASE("a resolver that hangs holds up its own store alone, and no deadline")
   CHECK(FindAndWait(patient->profiles.get(), 208, In(milliseconds(50))).error().code ==
         Code::kStore);
   CHECK(waits.SoFar().empty());
-  CHECK(hanging == before + 1);  // one resolver, however many wait for it
-  patient = Stores();            // ends, though the resolver has not
+  CHECK(TimesLookedUp("hangs.test") == before + 1);  // one resolver, however many wait for it
+  patient = Stores();                                // ends, though the resolver has not
   CHECK(waits.Wait(1).front().error().code == Code::kClosed);
 }
 
 TEST_CASE("a resolver that hangs does not hold up the end of a generator") {
   const TestDatabase database;
-  const int before = hanging;
+  const int before = TimesLookedUp("hangs.test");
   Options options;
   options.llm.provider = "template";
   options.store.url = UrlAt(database, "hangs.test");

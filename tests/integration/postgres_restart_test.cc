@@ -19,9 +19,9 @@ namespace postgen {
 namespace {
 
 void Restart(const std::string& mode) {
-  const char* const program = std::getenv("POSTGEN_TEST_POSTGRES_RESTART");
+  const char* const program = std::getenv("POSTGEN_TEST_POSTGRES_CTL");
   REQUIRE(program != nullptr);
-  testing::ChildProcess restart({program, mode});
+  testing::ChildProcess restart({program, "restart", "-m", mode});
   restart.WaitForLine("there is no such line");  // until it has ended
 }
 

@@ -1,53 +1,15 @@
-// A resolver that hangs. This program's getaddrinfo takes the C library's place, for libcurl too.
-#include <dlfcn.h>
-#include <netdb.h>
-#include <poll.h>
+// A resolver that hangs.
 
-#include <atomic>
 #include <chrono>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <thread>
 #include <utility>
 
+#include "support/fake_resolver.h"
 #include "unit/llm/transport/transport_harness.h"
 
 namespace postgen::testing {
 namespace {
-
-Gate* NewGate() { return new Gate; }  // resolver threads may outlive everything else
-
-Gate* const resolver_answers = NewGate();
-std::atomic<int> hanging = 0;
-
-}  // namespace
-}  // namespace postgen::testing
-
-extern "C" __attribute__((visibility("default"))) int getaddrinfo(const char* node,
-                                                                  const char* service,
-                                                                  const addrinfo* hints,
-                                                                  addrinfo** result) {
-  using namespace postgen::testing;
-  if (node != nullptr && std::string_view(node) == "hangs.test") {
-    ++hanging;
-    pollfd answers{resolver_answers->fd(), POLLIN, 0};
-    while (poll(&answers, 1, -1) < 0) {
-    }
-    --hanging;
-    return EAI_NONAME;
-  }
-  using Resolve = int (*)(const char*, const char*, const addrinfo*, addrinfo**);
-  static const auto libc = reinterpret_cast<Resolve>(dlsym(RTLD_NEXT, "getaddrinfo"));
-  return libc(node, service, hints, result);
-}
-
-namespace postgen::testing {
-namespace {
-
-void WaitUntilHanging(int calls) {
-  while (hanging < calls) std::this_thread::yield();
-}
 
 TEST_CASE("a resolver that hangs holds up neither other calls, nor cancelling, nor the end") {
   RawServer server(Always(Reply(200, "", "ok")));
@@ -71,7 +33,6 @@ TEST_CASE("a resolver that hangs holds up neither other calls, nor cancelling, n
 
   client.Cancel(id);  // returns, though the resolver does not
   client.Destroy();
-  CHECK(hanging == 2);
   CHECK(cancelled.ends == 0);
   CHECK(destroyed.ends == 0);
   client.Run([&] { other_transport.reset(); });
@@ -85,7 +46,6 @@ TEST_CASE("a resolver that hangs ends at the connect timeout") {
   CHECK(reply->code() == Code::kTimeoutConnect);
   CHECK(!reply->end.request_sent);
   client.Destroy();
-  resolver_answers->Open();
 }
 
 }  // namespace

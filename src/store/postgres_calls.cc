@@ -1,12 +1,12 @@
-#include "store/postgres_client.h"
+#include "store/postgres_calls.h"
 
 #include <string>
 #include <variant>
 
 namespace postgen {
 
-void PostgresClient::RunAll(PostgresTransaction transaction, TimePoint deadline,
-                            FailureCallback on_failure, ResultsCallback on_results) {
+void PostgresCalls::RunAll(PostgresTransaction transaction, TimePoint deadline,
+                           FailureCallback on_failure, ResultsCallback on_results) {
   pool_->Run(std::move(transaction), deadline,
              [weak = weak_from_this(), on_failure = std::move(on_failure),
               on_results = std::move(on_results)](const PostgresReply& reply) {
@@ -21,8 +21,8 @@ void PostgresClient::RunAll(PostgresTransaction transaction, TimePoint deadline,
              });
 }
 
-void PostgresClient::Run(PostgresStatement statement, TimePoint deadline, ErrorCallback on_error,
-                         ResultCallback on_result) {
+void PostgresCalls::Run(PostgresStatement statement, TimePoint deadline, ErrorCallback on_error,
+                        ResultCallback on_result) {
   PostgresTransaction transaction;
   transaction.push_back(std::move(statement));
   RunAll(
@@ -33,7 +33,7 @@ void PostgresClient::Run(PostgresStatement statement, TimePoint deadline, ErrorC
       });
 }
 
-Error PostgresClient::Late(const std::string& shown) {
+Error PostgresCalls::Late(const std::string& shown) {
   Error error(Code::kStore, "PostgreSQL " + shown + ": no answer before the deadline", shown);
   error.details.transient = true;
   return error;

@@ -1,7 +1,7 @@
 // What the stores in PostgreSQL share: operations that end once and by their deadline, made of
 // statements on a pool.
-#ifndef POSTGEN_SRC_STORE_POSTGRES_CLIENT_H_
-#define POSTGEN_SRC_STORE_POSTGRES_CLIENT_H_
+#ifndef POSTGEN_SRC_STORE_POSTGRES_CALLS_H_
+#define POSTGEN_SRC_STORE_POSTGRES_CALLS_H_
 
 #include <functional>
 #include <memory>
@@ -15,19 +15,18 @@
 namespace postgen {
 
 // Used on the loop's thread only. Must be owned by a shared_ptr.
-class PostgresClient : public std::enable_shared_from_this<PostgresClient> {
+class PostgresCalls : public std::enable_shared_from_this<PostgresCalls> {
  public:
-  // REQUIRES: `loop`, which is the pool's, outlives the client.
-  PostgresClient(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
+  // REQUIRES: `loop`, which is the pool's, outlives this.
+  PostgresCalls(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
       : loop_(loop), pool_(std::move(pool)), calls_(std::make_shared<CallRegistry>(loop)) {}
-  virtual ~PostgresClient() = default;
-  PostgresClient(const PostgresClient&) = delete;
-  PostgresClient& operator=(const PostgresClient&) = delete;
+  virtual ~PostgresCalls() = default;
+  PostgresCalls(const PostgresCalls&) = delete;
+  PostgresCalls& operator=(const PostgresCalls&) = delete;
 
   // Ends what is open, and whatever begins later, with Code::kClosed.
   void Close() { calls_->Close(); }
 
- protected:
   using FailureCallback = std::function<void(const PostgresFailure&)>;
   using ErrorCallback = std::function<void(const Error&)>;
   using ResultsCallback = std::function<void(const std::vector<PostgresResult>&)>;
@@ -50,6 +49,7 @@ class PostgresClient : public std::enable_shared_from_this<PostgresClient> {
   void Run(PostgresStatement statement, TimePoint deadline, ErrorCallback on_error,
            ResultCallback on_result);
 
+ protected:
   // Hears of every failure before the callbacks do.
   virtual void OnFailure(const PostgresFailure& /*failure*/) {}
 
@@ -64,35 +64,34 @@ class PostgresClient : public std::enable_shared_from_this<PostgresClient> {
   const std::shared_ptr<CallRegistry> calls_;
 };
 
-// A client as other threads have it: its operations are posted to the loop, and its end waits for
-// the loop.
-template <typename Client>
-class PostedClient {
+// `Calls`, which is a PostgresCalls, as other threads have it: operations are posted to the loop,
+// and its end waits for the loop.
+template <typename Calls>
+class PostedCalls {
  public:
-  PostedClient(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
-      : loop_(loop), client_(std::make_shared<Client>(std::move(pool), loop)) {}
-  ~PostedClient() {
+  PostedCalls(std::shared_ptr<PostgresPool> pool, EventLoop* loop)
+      : loop_(loop), calls_(std::make_shared<Calls>(std::move(pool), loop)) {}
+  ~PostedCalls() {
     RunAndWait(loop_, [this] {
-      client_->Close();
-      client_.reset();
+      calls_->Close();
+      calls_.reset();
     });
   }
-  PostedClient(const PostedClient&) = delete;
-  PostedClient& operator=(const PostedClient&) = delete;
+  PostedCalls(const PostedCalls&) = delete;
+  PostedCalls& operator=(const PostedCalls&) = delete;
 
-  // `operation` takes the client.
+  // Runs operation(calls) on the loop.
   template <typename Operation>
   void Post(Operation operation) {
-    loop_->Post([client = client_, operation = std::move(operation)]() mutable {
-      operation(client.get());
-    });
+    loop_->Post(
+        [calls = calls_, operation = std::move(operation)]() mutable { operation(calls.get()); });
   }
 
  private:
   EventLoop* const loop_;
-  std::shared_ptr<Client> client_;
+  std::shared_ptr<Calls> calls_;
 };
 
 }  // namespace postgen
 
-#endif  // POSTGEN_SRC_STORE_POSTGRES_CLIENT_H_
+#endif  // POSTGEN_SRC_STORE_POSTGRES_CALLS_H_
