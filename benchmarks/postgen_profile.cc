@@ -1,5 +1,5 @@
-// postgen's look-up of a KOL from C++, one after the other: a post whose text is given and that is
-// not stored, so that what is left is the profile, which is read anew each time.
+// postgen's look-up of a KOL from C++, one after the other: a short post by the offline writer that
+// is not stored, so that what is left is the profile, which is read anew each time.
 #include <postgen/generator.h>
 #include <postgen/version.h>
 
@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   const Workload workload = Workload::FromArguments(argc, argv);
   Recorder recorder(workload);
   postgen::Options options;
-  options.llm.api_key = "bench";
+  options.llm.provider = "template";
   options.profiles.url = workload.url;
   auto generator = postgen::PostGenerator::Create(options);
   if (!generator.ok()) {
@@ -40,8 +40,8 @@ int main(int argc, char** argv) {
   postgen::PostRequest request;
   request.stock_code = "2330";
   request.kol_serial = 208;
-  request.title = "標題";
-  request.content = "內容";
+  request.versions = 1;
+  request.max_words = 10;
   request.store = false;
   LookUp(generator->get(), request, workload.warmup, &recorder);
   recorder.Begin();

@@ -1,10 +1,11 @@
-// postgen's PostgreSQL store from C++: whole posts whose text is given, so that no model is called
-// and what is left is checking, the KOL's profile (which is none), the row and its way to the
-// disk. The next post starts where the last one ended, on the generator's own thread.
-#include <postgen/generator.h>
+// postgen's PostgreSQL store from C++: PostStore, as NewPostStore makes it. The next row is put
+// where the last one ended, on the store's own thread.
+#include <postgen/post_store.h>
 #include <postgen/version.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <semaphore>
@@ -21,51 +22,57 @@ using bench::TimePoint;
 using bench::Workload;
 
 constexpr int kPool = 10;
-constexpr int kWords = 600;
+constexpr auto kDeadline = std::chrono::minutes(2);
 
-postgen::PostRequest Post() {
-  postgen::PostRequest request;
-  request.stock_code = "2330";
-  request.stock_name = "台積電";
-  request.kol_serial = 208;
-  request.session_id = 1763900000123;
-  request.title = "台積電法說會重點整理";
-  request.content.emplace();
-  for (int i = 0; i < kWords / 10; ++i) *request.content += "外資連三日買超，量增。";
-  return request;
+// Much like what the app writes of a post of 600 words.
+postgen::PostRow Row() {
+  postgen::PostRow row;
+  row.created_at = std::chrono::system_clock::now();
+  row.session_id = 1763900000123;
+  row.kol_serial = 208;
+  row.kol_nickname = "KOL-208";
+  row.kol_persona = "technical";
+  row.stock_code = "2330";
+  row.stock_name = "台積電";
+  row.title = "台積電法說會重點整理";
+  for (int i = 0; i < 60; ++i) row.content += "外資連三日買超，量增。";
+  row.content_md = row.content;
+  row.commodity_tags = R"([{"type":"Market","key":"TWA00","bullOrBear":0}])";
+  row.generation_params =
+      R"({"method":"manual","kol_persona":"technical","content_style":"chart_analysis",)"
+      R"("target_audience":"active_traders","max_words":600,"posting_type":"analysis",)"
+      R"("trigger_type":"custom_stocks","generation_mode":"manual","postgen":{"model":"gpt-4o-mini",)"
+      R"("usage":{"prompt_tokens":2034,"completion_tokens":2410,"cached_tokens":1536},)"
+      R"("cost_usd":0.00167,"request_ids":["req_7f3a","req_91bc","req_c5d0","req_e2f4","req_08a6"]}})";
+  row.trigger_type = "custom_stocks";
+  row.generation_mode = "manual";
+  return row;
 }
 
-class PostLoop {
+class PutLoop {
  public:
-  PostLoop(Recorder* recorder, postgen::PostGenerator* generator)
-      : recorder_(recorder), generator_(generator) {}
+  PutLoop(Recorder* recorder, postgen::PostStore* store) : recorder_(recorder), store_(store) {}
 
-  // Keeps `concurrency` posts under way until `posts` have ended. REQUIRES: posts > 0.
-  void Run(int concurrency, int posts) {
-    left_to_start_ = posts;
-    left_to_end_ = posts;
+  // Keeps `concurrency` rows under way until `rows` have ended. REQUIRES: rows > 0.
+  void Run(int concurrency, int rows) {
+    left_to_start_ = rows;
+    left_to_end_ = rows;
     for (int i = 0; i < concurrency && left_to_start_.fetch_sub(1) > 0; ++i) Start();
     done_.acquire();
   }
 
  private:
-  class Ending final : public postgen::Observer {
-   public:
-    explicit Ending(PostLoop* loop) : loop_(loop) {}
-    void OnEvent(const postgen::Event& event) override {
-      if (event.result) loop_->OnEnd(start_, *event.result);
-    }
+  void Start() {
+    const TimePoint start = Clock::now();
+    postgen::PostRow row = row_;
+    row.post_id = prefix_ + std::to_string(next_id_++);
+    store_->Put(std::move(row), start + kDeadline,
+                [this, start](const postgen::Status& status) { OnEnd(start, status); });
+  }
 
-   private:
-    PostLoop* const loop_;
-    const TimePoint start_ = Clock::now();
-  };
-
-  void Start() { generator_->Start(request_, std::make_shared<Ending>(this)); }
-
-  void OnEnd(TimePoint start, const postgen::PostResult& post) {
-    if (!post.ok()) std::fprintf(stderr, "%s\n", post.error->message.c_str());
-    recorder_->CallEnded(start, Clock::now(), post.ok());
+  void OnEnd(TimePoint start, const postgen::Status& status) {
+    if (!status.ok()) std::fprintf(stderr, "%s\n", status.error().message.c_str());
+    recorder_->CallEnded(start, Clock::now(), status.ok());
     if (left_to_end_.fetch_sub(1) == 1) {
       done_.release();
     } else if (left_to_start_.fetch_sub(1) > 0) {
@@ -74,8 +81,10 @@ class PostLoop {
   }
 
   Recorder* const recorder_;
-  postgen::PostGenerator* const generator_;
-  const postgen::PostRequest request_ = Post();
+  postgen::PostStore* const store_;
+  const postgen::PostRow row_ = Row();
+  const std::string prefix_ = std::to_string(Clock::now().time_since_epoch().count()) + "-bench-";
+  std::atomic<std::int64_t> next_id_ = 0;
   std::atomic<int> left_to_start_ = 0;
   std::atomic<int> left_to_end_ = 0;
   std::binary_semaphore done_{0};
@@ -86,18 +95,15 @@ class PostLoop {
 int main(int argc, char** argv) {
   const Workload workload = Workload::FromArguments(argc, argv);
   Recorder recorder(workload);
-  postgen::Options options;
-  options.llm.api_key = "bench";
-  options.store.url = workload.url;
-  options.store.pool_min = options.store.pool_max = kPool;
-  options.store.spool = "none:";
-  options.profiles.url = "none:";
-  auto generator = postgen::PostGenerator::Create(options);
-  if (!generator.ok()) {
-    std::fprintf(stderr, "%s\n", generator.error().message.c_str());
+  postgen::StoreOptions options;
+  options.url = workload.url;
+  options.pool_min = options.pool_max = kPool;
+  auto store = postgen::NewPostStore(options);
+  if (!store.ok()) {
+    std::fprintf(stderr, "%s\n", store.error().message.c_str());
     return 2;
   }
-  PostLoop loop(&recorder, generator->get());
+  PutLoop loop(&recorder, store->get());
   loop.Run(workload.concurrency, workload.warmup);
   recorder.Begin();
   loop.Run(workload.concurrency, workload.calls);

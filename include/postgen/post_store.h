@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "postgen/export.h"
+#include "postgen/options.h"
 #include "postgen/types.h"
 
 namespace postgen {
@@ -46,6 +47,13 @@ class PostStore {
   // Creates or completes the tables it needs; idempotent.
   virtual void Migrate(TimePoint deadline, MigrateCallback done) = 0;
 };
+
+// The store that `options` name, by itself, with a thread of its own: to read and write rows
+// without making posts, or to wrap it and hand the wrapper to PostGenerator::Create. It keeps no
+// spool. Callbacks come on that thread, which must not destroy the store. Connects to nothing yet;
+// fails with Code::kInvalidConfig naming the option, or Code::kNomem where the system has no thread
+// or descriptor left. Not for use after fork(). Thread-safe.
+POSTGEN_EXPORT Result<std::unique_ptr<PostStore>> NewPostStore(const StoreOptions& options);
 
 // Rows in memory, for tests and for trying things out.
 POSTGEN_EXPORT std::unique_ptr<PostStore> NewMemoryPostStore();

@@ -416,6 +416,31 @@ TEST_CASE("an idempotency key: one post, paid once, also for another generator o
   CHECK(second->Generate(request).error().details.field == "idempotency_key");
 }
 
+TEST_CASE("a store by itself has a thread of its own and checks its options") {
+  const testing::TempFolder folder;
+  StoreOptions options;
+  options.url = "sqlite:" + folder.path() + "/posts.db";
+  auto store = NewPostStore(options);
+  REQUIRE(store.ok());
+  PostRow row;
+  row.post_id = "one";
+  row.kol_serial = 208;
+  std::promise<Status> put;
+  (*store)->Put(row, std::chrono::steady_clock::now() + seconds(60),
+                [&](Status status) { put.set_value(std::move(status)); });
+  CHECK(put.get_future().get().ok());
+  store->reset();
+
+  for (const char* const url : {"none:", "file:kols.json", "mysql://h/d"}) {
+    CAPTURE(url);
+    options.url = url;
+    const auto refused = NewPostStore(options);
+    REQUIRE_FALSE(refused.ok());
+    CHECK(refused.error().code == Code::kInvalidConfig);
+    CHECK(refused.error().details.field == "store.url");
+  }
+}
+
 TEST_CASE("an idempotency key asked for by many at once: one post") {
   testing::TempFolder folder;
   std::atomic<int> calls{0};
