@@ -22,7 +22,7 @@ from harness import DRIVERS, ROOT, Driver, Figures, alternate, bound, machine, r
 import postgen
 
 AT_ONCE = 64
-POSTS = 8000
+POSTS = 20000
 STORE_DRIVERS = ("postgen-store", "asyncpg-store", "psycopg-store", "psycopg-autocommit")
 LOOKUPS = 200
 PROFILE_DRIVERS = ("postgen-profile", "asyncpg-connect", "psycopg2-connect")
