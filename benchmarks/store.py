@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """How fast posts reach PostgreSQL, and how fast a KOL's profile comes from it.
 
-store    64 posts at a time, the same row of 22 columns, over at most 10 connections: postgen, asyncpg
-         and psycopg (one insert a transaction)
+store    64 rows at a time, the same 22 columns, over at most 10 connections: postgen, asyncpg and
+         psycopg (one insert a transaction)
 profile  one look-up after the other: postgen, which reads anew each time over the connections that
          it has, and a connection each time
 
