@@ -50,9 +50,9 @@ TEST_CASE("of several addresses, and of several hosts, one that answers is enoug
   CHECK_MESSAGE(migrated.ok(), (migrated.ok() ? "" : migrated.error().message));
 }
 
-TEST_CASE("encryption is checked against the name, not the address") {
+TEST_CASE("verify-full is still asked for where we have looked up the name") {
   const TestDatabase database;
-  // The server has no certificate: it is enough that verify-full is still what is asked for.
+  // Of a server that has no certificate.
   TestStores stores("postgresql://u:canary-password@here.test:" + database.server().port +
                     "/d?sslmode=verify-full&sslrootcert=/dev/null");
   const Status usable = CheckAndWait(stores.posts());
