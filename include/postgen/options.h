@@ -120,10 +120,17 @@ struct ProfileOptions {
   std::int64_t ttl_s = 60;
 };
 
+struct SharedOptions {
+  // redis://[:password@]host[:port][/database]: processes on one API key keep one rate limit and
+  // one daily budget; see docs/limits.md. Empty: each has its own.
+  std::string url;
+};
+
 struct Options {
   LlmOptions llm;
   PromptOptions prompts;
   CacheOptions cache;
+  SharedOptions shared;
   StoreOptions store;
   ProfileOptions profiles;
 
@@ -131,6 +138,9 @@ struct Options {
   std::int64_t max_pending_posts = 1000;  // beyond: Code::kBusy at once
   Choice choice = Choice::kRandom;
   bool require_kol = false;
+  // What posts may cost in a UTC day; beyond: Code::kBudget before anything is paid. Needs
+  // shared.url, or a store that lasts. Absent: no bound.
+  std::optional<double> budget_usd_per_day;
 };
 
 }  // namespace postgen

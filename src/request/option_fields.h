@@ -174,6 +174,14 @@ inline constexpr auto kCacheFields = std::to_array<Field<CacheOptions>>({
       .max = 200}},
 });
 
+inline constexpr auto kSharedFields = std::to_array<Field<SharedOptions>>({
+    {&SharedOptions::url,
+     {.name = "url",
+      .doc = "redis://[:password@]host[:port][/database] where processes on one API key share "
+             "their rate limits and their budget. Empty: each has its own.",
+      .check = SharedUrl}},
+});
+
 inline constexpr auto kStoreFields = std::to_array<Field<StoreOptions>>({
     {&StoreOptions::url,
      {.name = "url",
@@ -228,8 +236,12 @@ inline constexpr auto kGeneralFields = std::to_array<Field<Options>>({
      {.name = "choice", .doc = "Which version becomes the post.", .later_value = "best"}},
     {&Options::require_kol,
      {.name = "require_kol", .doc = "Refuse posts of a KOL without a profile."}},
-    {NotYet{}, {.name = "budget_usd_per_day"}},
-    {NotYet{}, {.name = "shared"}},
+    {&Options::budget_usd_per_day,
+     {.name = "budget_usd_per_day",
+      .doc = "USD that posts may cost in a UTC day; a post that might pass it is refused. Needs "
+             "shared.url or a store that lasts.",
+      .min = 0,
+      .max = 1000000000}},
 });
 
 // Calls visit(name, member, fields) for each group; the member is where Options holds it.
@@ -238,6 +250,7 @@ void ForEachOptionGroup(Visitor visit) {
   visit("llm", &Options::llm, kLlmFields);
   visit("prompts", &Options::prompts, kPromptFields);
   visit("cache", &Options::cache, kCacheFields);
+  visit("shared", &Options::shared, kSharedFields);
   visit("store", &Options::store, kStoreFields);
   visit("profiles", &Options::profiles, kProfilesFields);
 }

@@ -49,6 +49,15 @@ bool IsStoreUrl(std::string_view url) {
          Names(url, "postgres://") || Names(url, "sqlite:");
 }
 
+// What comes after the scheme is read where the connection is made.
+std::string_view RedisUrl(std::string_view text, std::string_view expected) {
+  if (text.substr(0, 8) == "redis://") return PlainText(text);
+  if (StartsWithIgnoreCase(text, "rediss://")) {
+    return "must not be rediss://: the Redis client has no TLS; use a local TLS tunnel";
+  }
+  return expected;
+}
+
 }  // namespace
 
 std::string_view TextViolation(std::string_view text) {
@@ -94,12 +103,12 @@ std::string_view ProxyUrl(std::string_view text) {
 
 std::string_view CacheUrl(std::string_view text) {
   if (text == "memory:" || text == "none:") return {};
-  // What comes after the scheme is read where the connection is made.
-  if (text.substr(0, 8) == "redis://") return PlainText(text);
-  if (StartsWithIgnoreCase(text, "rediss://")) {
-    return "must not be rediss://: the Redis client has no TLS; use a local TLS tunnel";
-  }
-  return "must be redis://[:password@]host[:port][/database], memory: or none:";
+  return RedisUrl(text, "must be redis://[:password@]host[:port][/database], memory: or none:");
+}
+
+std::string_view SharedUrl(std::string_view text) {
+  if (text.empty()) return {};
+  return RedisUrl(text, "must be redis://[:password@]host[:port][/database]");
 }
 
 std::string_view StoreUrl(std::string_view text) {

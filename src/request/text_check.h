@@ -29,6 +29,7 @@ std::string_view Provider(std::string_view text);
 std::string_view BaseUrl(std::string_view text);
 std::string_view ProxyUrl(std::string_view text);
 std::string_view CacheUrl(std::string_view text);
+std::string_view SharedUrl(std::string_view text);
 std::string_view StoreUrl(std::string_view text);
 std::string_view ProfilesUrl(std::string_view text);
 std::string_view HeaderName(std::string_view text);

@@ -64,6 +64,7 @@ def test_flags_set_what_they_name(tmp_path: Path) -> None:
         "llm.base_url": "https://host/v1",
         "llm.proxy": "http://host:1",
         "cache.url": "none:",
+        "shared.url": "",
         "store.url": f"sqlite:{tmp_path}/posts.db",  # idempotency_key wants one that lasts
         "store.spool": "none:",
         "profiles.url": f"file:{ROOT}/examples/kols.json",  # require_kol wants one

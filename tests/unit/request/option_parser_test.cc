@@ -69,6 +69,7 @@ TEST_CASE("every option arrives") {
     "cache": {"url": "none:", "ttl_s": 0, "max_bytes": 1000, "scope": "team"},
     "store": {"url": "sqlite:posts.db", "pool_min": 1, "pool_max": 2},
     "profiles": {"url": "file:kols.json", "ttl_s": 5},
+    "shared": {"url": "redis://localhost"}, "budget_usd_per_day": 5,
     "default_deadline_ms": 1000, "max_pending_posts": 9, "choice": "random", "require_kol": true
   })");
   const LlmOptions& llm = options.llm;
@@ -109,6 +110,8 @@ TEST_CASE("every option arrives") {
   CHECK(options.store.pool_max == 2);
   CHECK(options.profiles.url == "file:kols.json");
   CHECK(options.profiles.ttl_s == 5);
+  CHECK(options.shared.url == "redis://localhost");
+  CHECK(options.budget_usd_per_day == 5.0);
   CHECK(options.default_deadline_ms == 1000);
   CHECK(options.max_pending_posts == 9);
   CHECK(options.require_kol);
@@ -210,22 +213,33 @@ TEST_CASE("an unknown option is refused with the nearest known one") {
   }
 }
 
-TEST_CASE("options of later versions are refused by name, unless null") {
-  const std::string_view keys[] = {
-      "budget_usd_per_day",
-      "shared",
-  };
-  for (const std::string_view key : keys) {
-    CAPTURE(key);
-    const Error error = Bad(Option(key, "1"));
-    CHECK(error.details.field == key);
-    CHECK(Contains(error.message, "not in this version"));
-    CHECK(ParseOptions(Option(key, "null")).ok());
-  }
+TEST_CASE("options of later versions are refused by name") {
   CHECK(Contains(Bad(R"({"choice":"best"})").message, "best is not in this version"));
+}
+
+TEST_CASE("Redis is named by a URL without TLS") {
   CHECK(Good(Option("cache.url", "\"redis://:p@localhost/1\"")).cache.url ==
         "redis://:p@localhost/1");
-  CHECK(Contains(Bad(Option("cache.url", "\"rediss://localhost\"")).message, "TLS"));
+  CHECK(Good(Option("shared.url", "\"redis://:p@localhost/1\"")).shared.url ==
+        "redis://:p@localhost/1");
+  CHECK(Good(Option("shared.url", "\"\"")).shared.url.empty());
+  for (const char* key : {"cache.url", "shared.url"}) {
+    CAPTURE(key);
+    CHECK(Contains(Bad(Option(key, "\"rediss://localhost\"")).message, "TLS"));
+    CHECK(Contains(Bad(Option(key, "\"localhost\"")).message, "must be redis://"));
+  }
+  CHECK(Contains(Bad(Option("shared.url", "\"memory:\"")).message, "must be redis://"));
+}
+
+TEST_CASE("a budget is an amount of money") {
+  CHECK_FALSE(Good("{}").budget_usd_per_day.has_value());
+  CHECK_FALSE(Good(R"({"budget_usd_per_day":null})").budget_usd_per_day.has_value());
+  CHECK(Good(R"({"budget_usd_per_day":0})").budget_usd_per_day == 0.0);
+  CHECK(Good(R"({"budget_usd_per_day":2.5})").budget_usd_per_day == 2.5);
+  for (const char* value : {"-1", "1e300", "true", "[]"}) {
+    CAPTURE(value);
+    CHECK(Bad(Option("budget_usd_per_day", value)).details.field == "budget_usd_per_day");
+  }
 }
 
 TEST_CASE("rates are whole and at least 1") {

@@ -142,6 +142,8 @@ TEST_CASE("every field of this version is in the schema, and none of a later one
                                                           "cache.ttl_s",
                                                           "cache.max_bytes",
                                                           "cache.scope",
+                                                          "shared.url",
+                                                          "budget_usd_per_day",
                                                           "store.url",
                                                           "store.pool_min",
                                                           "store.pool_max",
