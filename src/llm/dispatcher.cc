@@ -80,6 +80,11 @@ Dispatcher::Dispatcher(const LlmOptions& options, Executor* executor,
   Publish();
 }
 
+void Dispatcher::Share(Provider* provider, std::string scope, SharedLimits* limits) {
+  provider->gate = std::make_unique<SharedGate>(std::move(scope), limits, &provider->limiter,
+                                                executor_, [this] { Pump(); });
+}
+
 std::vector<Route> Dispatcher::RoutesFor(const std::string& model) const {
   std::vector<Route> routes;
   const auto add = [&](const std::string& name) {
@@ -197,6 +202,31 @@ void Dispatcher::Pump() {
   Publish();
 }
 
+// When the first of the queue may be sent, as far as its budgets go. *wake is brought forward where
+// the answer may change before.
+TimePoint Dispatcher::ReadyAt(const QueueKey& key, const Queue& queue, TimePoint* wake) {
+  const auto& [provider, model] = key;
+  const std::int64_t tokens = queue.begin()->second->tokens;
+  SharedGate* const gate = provider->gate.get();
+  if (gate == nullptr) return provider->limiter.ReadyAt(model, tokens, executor_->Now());
+  const TimePoint ready = gate->ReadyAt(model, tokens);
+  // Nothing is asked for that could not be sent.
+  const std::int64_t room =
+      std::min(most_in_flight_ - in_flight_,
+               provider->concurrency.limit() - provider->concurrency.in_flight());
+  if (room > 0 && (ready == TimePoint::max() || gate->away())) {
+    std::vector<std::int64_t> calls;
+    for (const auto& [place, asker] : queue) {
+      if (std::cmp_greater_equal(calls.size(), room) || calls.size() >= SharedGate::kMostCalls)
+        break;
+      calls.push_back(asker->tokens);
+    }
+    gate->AskFor(model, calls);
+  }
+  *wake = std::min(*wake, gate->LookAgainAt(model));
+  return ready;
+}
+
 void Dispatcher::GiveTurns() {
   for (;;) {
     const TimePoint now = executor_->Now();
@@ -207,7 +237,7 @@ void Dispatcher::GiveTurns() {
     for (const auto& [key, queue] : queues_) {
       const auto& [provider, model] = key;
       Asker* const first = queue.begin()->second;
-      const TimePoint ready = provider->limiter.ReadyAt(model, first->tokens, now);
+      const TimePoint ready = ReadyAt(key, queue, &wake);
       if (ready > now) {
         if (ready == TimePoint::max()) continue;
         wake = std::min(wake, ready);
@@ -245,7 +275,9 @@ Permit Dispatcher::MakePermit(const Route& route, std::int64_t tokens, TimePoint
   route.provider->concurrency.Start();
   Permit permit;
   permit.route = &route;
+  permit.tokens = tokens;
   permit.ticket = route.provider->limiter.Take(route.model, tokens, now);
+  if (route.provider->gate) permit.shared = route.provider->gate->Take(route.model, tokens);
   permit.sent = now;
   permit.probe = route.provider->breaker.OnSend();
   return permit;
@@ -254,10 +286,13 @@ Permit Dispatcher::MakePermit(const Route& route, std::int64_t tokens, TimePoint
 std::optional<Permit> Dispatcher::TakeSpare(const Route& route, std::int64_t tokens) {
   const TimePoint now = executor_->Now();
   const Provider& provider = *route.provider;
+  const auto ready = [&] {
+    return provider.gate ? provider.gate->ReadyAt(route.model, tokens)
+                         : provider.limiter.ReadyAt(route.model, tokens, now);
+  };
   const bool spare = waiting_ == 0 && in_flight_ < most_in_flight_ &&
                      provider.concurrency.HasRoom() &&
-                     provider.breaker.state() == Breaker::State::kClosed &&
-                     provider.limiter.ReadyAt(route.model, tokens, now) <= now;
+                     provider.breaker.state() == Breaker::State::kClosed && ready() <= now;
   if (!spare) return std::nullopt;
   return MakePermit(route, tokens, now);
 }
@@ -279,6 +314,7 @@ void Dispatcher::OnHead(Permit* permit, const RateReadings& readings) {
   Provider& provider = *permit->route->provider;
   permit->readings = readings;
   provider.limiter.OnHead(&permit->ticket, readings, executor_->Now());
+  if (provider.gate) provider.gate->OnHead(permit->shared, permit->route->model, readings);
   if (waiting_ > 0) Pump();
 }
 
@@ -297,6 +333,13 @@ void Dispatcher::End(Permit* permit, const AttemptEnd& end) {
   if (refused) {
     ++provider->refusals;
     provider->limiter.OnRefused(&permit->ticket, end.limit, permit->readings, end.retry_after, now);
+    if (provider->gate) {
+      provider->gate->OnRefused(permit->shared, permit->route->model, end.limit, permit->readings,
+                                end.retry_after, permit->tokens);
+    }
+  }
+  if (provider->gate && end.used_tokens) {
+    provider->gate->End(permit->route->model, permit->tokens - *end.used_tokens);
   }
   provider->limiter.End(&permit->ticket, end.used_tokens, now);
 
@@ -337,6 +380,10 @@ void Dispatcher::Publish() {
       one.breaker = provider.breaker.reason();
     }
     one.limits = provider.limiter.Look(now);
+    if (provider.gate) {
+      one.processes = provider.gate->processes();
+      one.shares_away = provider.gate->away();
+    }
   }
 }
 
@@ -365,6 +412,14 @@ std::string Dispatcher::MetricsJson() const {
     WriteFigure("tokens_left", one.limits.tokens_left, &json);
     json.Key("bursts_held_back").Bool(one.limits.smooth);
     json.Key("held_ms").Int(one.limits.held_ms);
+    // By this process alone: null.
+    json.Key("sharing_processes");
+    if (one.processes) {
+      json.Int(*one.processes);
+    } else {
+      json.Null();
+    }
+    json.Key("shared_limits_away").Bool(one.shares_away);
     json.EndObject();
   }
   json.EndArray();

@@ -5,8 +5,8 @@
 //              └─► OnNoTurn(error)      no endpoint is usable, or none in time
 //
 // A turn needs room in llm.max_in_flight and at the endpoint, a budget that is not spent and a
-// breaker that is closed. Who waits holds none of them. Used on the executor's thread only, except
-// for MetricsJson().
+// breaker that is closed. Who waits holds none of them. With a SharedGate the budget is kept with
+// other processes. Used on the executor's thread only, except for MetricsJson().
 #ifndef POSTGEN_SRC_LLM_DISPATCHER_H_
 #define POSTGEN_SRC_LLM_DISPATCHER_H_
 
@@ -26,6 +26,7 @@
 #include "llm/policy/hedge.h"
 #include "llm/policy/rate_limiter.h"
 #include "llm/policy/retry_budget.h"
+#include "llm/shared_gate.h"
 #include "llm/transport/http_transport.h"
 #include "llm/wire/rate_headers.h"
 #include "postgen/llm_client.h"
@@ -51,6 +52,7 @@ struct Provider {
   RetryBudget budget;
   std::map<std::string, HedgePolicy> hedging;  // by model
   RateLimiter limiter;
+  std::unique_ptr<SharedGate> gate;  // before the limiter; null: this process is alone
   Breaker breaker;
   Concurrency concurrency;
   std::int64_t refusals = 0;  // 429s
@@ -74,6 +76,8 @@ struct Route {
 struct Permit {
   const Route* route = nullptr;
   RateLimiter::Ticket ticket;
+  SharedGate::Ticket shared;
+  std::int64_t tokens = 0;
   RateReadings readings;  // of the reply's head
   TimePoint sent;
   bool probe = false;
@@ -118,6 +122,9 @@ class Dispatcher {
 
   Dispatcher(const LlmOptions& options, Executor* executor,
              std::vector<std::unique_ptr<Provider>> providers);
+  // Keeps the limits of `provider`, one of ours, with other processes; `scope` tells endpoint and
+  // key. Before the first Ask(). `limits` outlives the dispatcher.
+  void Share(Provider* provider, std::string scope, SharedLimits* limits);
 
   const std::vector<std::unique_ptr<Provider>>& providers() const { return providers_; }
   // For `model` and then the fallback models, at each provider that serves them.
@@ -154,6 +161,8 @@ class Dispatcher {
       std::int64_t breaker_opened = 0;
       std::optional<Code> breaker;  // absent: closed
       RateLimiter::View limits;
+      std::optional<std::int64_t> processes;  // that share them; absent: they are not shared
+      bool shares_away = false;
     };
     std::int64_t in_flight = 0;
     std::int64_t waiting = 0;
@@ -171,6 +180,7 @@ class Dispatcher {
   void LeaveBlocked(Provider* provider);
   void Pump();
   void GiveTurns();
+  TimePoint ReadyAt(const QueueKey& key, const Queue& queue, TimePoint* wake);
   void GiveTurn(Asker* asker, TimePoint now);
   Permit MakePermit(const Route& route, std::int64_t tokens, TimePoint now);
   void WakeAt(TimePoint when);

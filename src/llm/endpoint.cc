@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "digest/sha256.h"
 #include "llm/transport/endpoint_url.h"
 #include "postgen/version.h"
 
@@ -125,6 +126,12 @@ Result<EndpointUrl> CheckedUrl(const std::string& base_url, const std::string& p
   return url;
 }
 
+// The key is random and long, so that its HMAC does not tell it; the label keeps other uses apart.
+std::string LimitScope(const std::string& url, const std::string& key_header) {
+  constexpr std::size_t kDigits = 32;
+  return HexDigest(HmacSha256("postgen limits", url + '\n' + key_header)).substr(0, kDigits);
+}
+
 // `prefix` of the options that `one` comes from: "llm.", "llm.endpoints[1].".
 Result<Endpoint> MakeEndpoint(const LlmOptions& options, const LlmEndpoint& one,
                               const std::string& prefix) {
@@ -137,6 +144,7 @@ Result<Endpoint> MakeEndpoint(const LlmOptions& options, const LlmEndpoint& one,
   endpoint.host = url->host;
   endpoint.models = one.models;
   HttpEndpoint& http = endpoint.http;
+  endpoint.limit_scope = LimitScope(url->url, *key_header);
   http.headers.reserve(one.headers.size() + 2);
   http.headers.push_back(std::move(key_header).value());
   if (Status status = AddUserHeaders(one, prefix, &http.headers); !status.ok()) {

@@ -15,6 +15,7 @@ struct Endpoint {
   HttpEndpoint http;                // holds the key, in its headers: its only copy on our side
   std::string host;                 // for people: PostResult::provider, messages
   std::vector<std::string> models;  // that it serves; empty: all
+  std::string limit_scope;          // a fingerprint of URL and key: whose limits they share
 };
 
 // One or more, in the order of llm.endpoints. Fails with kInvalidConfig naming the option; the

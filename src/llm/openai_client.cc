@@ -46,7 +46,13 @@ class OpenAiClient final : public LlmClient {
       : max_in_flight_(options.max_in_flight),
         dispatcher_(options, parts.executor, MakeProviders(options, &parts)),
         context_{parts.executor,  &dispatcher_,       MakeRules(options),
-                 Rng(parts.seed), CompletionParser(), std::move(parts.wall_clock)} {}
+                 Rng(parts.seed), CompletionParser(), std::move(parts.wall_clock)} {
+    if (parts.shared == nullptr) return;
+    for (std::size_t i = 0; i < parts.endpoints.size(); ++i) {
+      dispatcher_.Share(dispatcher_.providers()[i].get(), std::move(parts.endpoints[i].limit_scope),
+                        parts.shared);
+    }
+  }
 
   void Complete(LlmRequest request, CancelToken cancel, LlmSink sink) override {
     auto call = std::make_shared<CompletionCall>(
@@ -99,7 +105,8 @@ std::unique_ptr<LlmClient> NewOpenAiClientOver(const LlmOptions& options, OpenAi
   return std::make_unique<OpenAiClient>(options, std::move(parts));
 }
 
-Result<std::unique_ptr<LlmClient>> NewOpenAiClient(const LlmOptions& options, EventLoop* loop) {
+Result<std::unique_ptr<LlmClient>> NewOpenAiClient(const LlmOptions& options, EventLoop* loop,
+                                                   SharedLimits* shared) {
   Result<std::vector<Endpoint>> endpoints = MakeEndpoints(options);
   if (!endpoints.ok()) return std::move(endpoints).error();
   OpenAiClientParts parts;
@@ -107,9 +114,10 @@ Result<std::unique_ptr<LlmClient>> NewOpenAiClient(const LlmOptions& options, Ev
     Result<std::unique_ptr<HttpTransport>> transport =
         NewCurlTransport(std::move(endpoint.http), loop);
     if (!transport.ok()) return std::move(transport).error();
-    parts.endpoints.push_back(
-        {std::move(endpoint.host), std::move(endpoint.models), *std::move(transport)});
+    parts.endpoints.push_back({std::move(endpoint.host), std::move(endpoint.models),
+                               *std::move(transport), std::move(endpoint.limit_scope)});
   }
+  parts.shared = shared;
   parts.executor = loop;
   parts.seed = RandomSeed();
   parts.wall_clock = [] { return std::chrono::system_clock::now(); };

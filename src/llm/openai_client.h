@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "llm/policy/shared_limits.h"
 #include "llm/transport/http_transport.h"
 #include "postgen/llm_client.h"
 #include "postgen/options.h"
@@ -21,10 +22,12 @@ struct OpenAiClientParts {
     std::string host;                 // LlmClient::provider() is the first one's
     std::vector<std::string> models;  // that it serves; empty: all
     std::unique_ptr<HttpTransport> transport;
+    std::string limit_scope = {};  // as Endpoint::limit_scope
   };
   std::vector<Endpoint> endpoints;       // at least one
   Executor* executor = nullptr;          // outlives the client
   std::uint64_t seed = 0;                // of the retries' jitter
+  SharedLimits* shared = nullptr;        // outlives the client; null: limits are kept alone
   std::function<WallTime()> wall_clock;  // for servers that give dates without telling the time
 };
 

@@ -119,7 +119,7 @@ RateBudget::Taken RateBudget::Take(double amount, TimePoint now) {
 }
 
 void RateBudget::GiveBack(double amount, TimePoint now) {
-  if (!known() || heard_ || !gives_back_) return;
+  if (!takes_back()) return;
   Settle(now);
   level_ = std::min(capacity_, level_ + amount);
 }

@@ -34,6 +34,12 @@ class RateBudget {
 
   bool known() const { return per_second_ > 0; }
   double per_minute() const { return per_second_ * 60; }
+  double per_second() const { return per_second_; }
+  double capacity() const { return capacity_; }
+  // Is it only a guess of ours, from refusals?
+  bool guessed() const { return guessed_; }
+  // Does GiveBack() count?
+  bool takes_back() const { return known() && !heard_ && gives_back_; }
   // What may be taken at once; below zero after a call larger than the budget.
   double LevelAt(TimePoint now) const;
   // Are bursts held back, after a refusal that the limits do not explain?

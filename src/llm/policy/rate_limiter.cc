@@ -28,16 +28,65 @@ RateLimiter::RateLimiter(const RateLimits& limits, TimePoint now) {
 }
 
 TimePoint RateLimiter::ReadyAt(const std::string& name, std::int64_t tokens, TimePoint now) const {
-  const auto found = models_.find(name);
-  const Model& model = found == models_.end() ? fresh_ : found->second;
-  return std::max({now, model.held_until, UnheardUntil(model, now),
+  const Model& model = ModelOf(name);
+  return std::max({now, model.held_until, UnheardUntil(model, 1, now),
                    model.budgets.ReadyAt(tokens, now), model.burst.ReadyAt(1, now),
                    all_.ReadyAt(tokens, now)});
 }
 
-TimePoint RateLimiter::UnheardUntil(const Model& model, TimePoint now) {
-  if (model.heard || model.open < kUnheardCalls) return now;
-  std::int64_t most = kUnheardCalls;
+TimePoint RateLimiter::OwnReadyAt(const std::string& name, std::int64_t tokens,
+                                  std::int64_t processes, TimePoint now) const {
+  const Model& model = ModelOf(name);
+  TimePoint ready = std::max({now, model.held_until, UnheardUntil(model, processes, now)});
+  const auto& [requests, tokens_budget] = model.budgets;
+  if (requests.guessed()) ready = std::max(ready, requests.ReadyAt(1, now));
+  if (tokens_budget.guessed()) {
+    ready = std::max(ready, tokens_budget.ReadyAt(static_cast<double>(tokens), now));
+  }
+  return ready;
+}
+
+const RateLimiter::Model& RateLimiter::ModelOf(const std::string& name) const {
+  const auto found = models_.find(name);
+  return found == models_.end() ? fresh_ : found->second;
+}
+
+const RateBudget& RateLimiter::BudgetOf(const Model& model, LimitSlot slot) const {
+  switch (slot) {
+    case LimitSlot::kRequests: return model.budgets.requests;
+    case LimitSlot::kTokens: return model.budgets.tokens;
+    case LimitSlot::kBurst: return model.burst;
+    case LimitSlot::kAllRequests: return all_.requests;
+    case LimitSlot::kAllTokens: break;
+  }
+  return all_.tokens;
+}
+
+std::array<SharedLimit, kLimitSlots> RateLimiter::Limits(const std::string& name,
+                                                         TimePoint now) const {
+  const Model& model = ModelOf(name);
+  std::array<SharedLimit, kLimitSlots> limits;
+  for (std::size_t i = 0; i < kLimitSlots; ++i) {
+    const auto slot = static_cast<LimitSlot>(i);
+    const RateBudget& budget = BudgetOf(model, slot);
+    SharedLimit& limit = limits[i];
+    limit.learned = slot == LimitSlot::kRequests || slot == LimitSlot::kTokens;
+    if (!budget.known() || budget.guessed()) continue;
+    limit.per_second = budget.per_second();
+    limit.capacity = budget.capacity();
+    limit.level = budget.LevelAt(now);
+  }
+  return limits;
+}
+
+bool RateLimiter::TakesBack(const std::string& name, LimitSlot slot) const {
+  return BudgetOf(ModelOf(name), slot).takes_back();
+}
+
+TimePoint RateLimiter::UnheardUntil(const Model& model, std::int64_t processes, TimePoint now) {
+  const std::int64_t first = std::max<std::int64_t>(1, kUnheardCalls / processes);
+  if (model.heard || model.open < first) return now;
+  std::int64_t most = first;
   TimePoint until = model.opened_at;
   while (most <= model.open) {
     most *= 2;
@@ -49,8 +98,7 @@ TimePoint RateLimiter::UnheardUntil(const Model& model, TimePoint now) {
 TimePoint RateLimiter::ReadyAfter(const std::string& name, std::int64_t calls,
                                   std::int64_t ahead_tokens, std::int64_t tokens,
                                   TimePoint now) const {
-  const auto found = models_.find(name);
-  const Model& model = found == models_.end() ? fresh_ : found->second;
+  const Model& model = ModelOf(name);
   TimePoint ready = std::max(now, model.held_until);
   for (const Budgets* budgets : {&model.budgets, &all_}) {
     ready = std::max({ready, budgets->requests.ReadyAfter(static_cast<double>(calls), 1, now),

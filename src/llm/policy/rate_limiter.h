@@ -8,11 +8,12 @@
 //   limiter.OnHead(&ticket, readings, now);
 //   limiter.End(&ticket, used_tokens, now);
 //
-// An answer holds until the next event (the head or the end of a call). A budget that is shared
-// with other processes fits behind it: TimePoint::max() while it asks them.
+// An answer holds until the next event (the head or the end of a call). Where other processes send
+// with the same key, SharedGate (shared_gate.h) keeps the limits with them.
 #ifndef POSTGEN_SRC_LLM_POLICY_RATE_LIMITER_H_
 #define POSTGEN_SRC_LLM_POLICY_RATE_LIMITER_H_
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -20,6 +21,7 @@
 #include <string>
 
 #include "llm/policy/rate_budget.h"
+#include "llm/policy/shared_limits.h"
 #include "llm/wire/rate_headers.h"
 #include "postgen/types.h"
 
@@ -81,6 +83,15 @@ class RateLimiter {
 
   // When a call that may cost `tokens` (prompt and token limit) may be sent; `now`: at once.
   TimePoint ReadyAt(const std::string& model, std::int64_t tokens, TimePoint now) const;
+  // The same for what no other process can know of: the server's word to wait, that no head has
+  // come yet, limits that are guesses. `processes` share what may be sent before the first head.
+  TimePoint OwnReadyAt(const std::string& model, std::int64_t tokens, std::int64_t processes,
+                       TimePoint now) const;
+  // The limits as they seem to stand here, to be kept with other processes; `per_second` 0 where
+  // one is not known.
+  std::array<SharedLimit, kLimitSlots> Limits(const std::string& model, TimePoint now) const;
+  // Does the slot's limit take back what a call did not use? Else its heads tell.
+  bool TakesBack(const std::string& model, LimitSlot slot) const;
   // The same behind `calls` others of this model that may cost `ahead_tokens`; too early rather
   // than too late, as those may cost less.
   TimePoint ReadyAfter(const std::string& model, std::int64_t calls, std::int64_t ahead_tokens,
@@ -108,7 +119,9 @@ class RateLimiter {
 
  private:
   Model* Find(const std::string& model);
-  static TimePoint UnheardUntil(const Model& model, TimePoint now);
+  const Model& ModelOf(const std::string& model) const;
+  const RateBudget& BudgetOf(const Model& model, LimitSlot slot) const;
+  static TimePoint UnheardUntil(const Model& model, std::int64_t processes, TimePoint now);
 
   Budgets all_;                          // of the options
   std::map<std::string, Model> models_;  // of the server; nodes do not move

@@ -1,0 +1,30 @@
+// The limits that processes share, kept by Redis: GCRA with Redis's own clock, in one script, so
+// that every step is atomic and no process's clock counts.
+//
+// KEYS are hashes, one for each limit, which expire when nobody uses them:
+//   tat     when the bucket is full again (GCRA's theoretical arrival time), in seconds
+//   rate, cap   units a second, and the most that may be left
+//   total   ever taken
+//   newest  `total` of the newest call whose head has told what is left
+//   hold    nothing is granted until then: the server's word
+//   smooth  no bursts until then, after a refusal that the limit does not explain
+//
+// take: ARGV is "take", whether the asker returns (0 or 1), how many limits count tokens (the last
+//   of KEYS), and for each key five numbers: learned (0 or 1: another may know it better), rate (0:
+//   not known), cap, level as the asker believes, debt (taken already; less than 0: given back).
+//   Then the tokens of each call that waits. Returns {granted, milliseconds until the next fits},
+//   then for each key what redis-cell would say and more: {limited, limit a minute, remaining,
+//   retry after ms or -1, full after ms, rate, cap, level, total}, the last four as texts.
+//
+// heard: ARGV is "heard", seconds since the call was sent, seconds to hold, and for each key five
+//   numbers: rate, cap, remaining (-1: not told), total when the call was sent, refused (0 or 1).
+#ifndef POSTGEN_SRC_LIMITS_RATE_SCRIPT_H_
+#define POSTGEN_SRC_LIMITS_RATE_SCRIPT_H_
+
+namespace postgen {
+
+extern const char kRateScript[];
+
+}  // namespace postgen
+
+#endif  // POSTGEN_SRC_LIMITS_RATE_SCRIPT_H_
