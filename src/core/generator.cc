@@ -15,6 +15,9 @@
 #include "core/call_state.h"
 #include "core/metrics.h"
 #include "core/post_job.h"
+#include "digest/sha256.h"
+#include "limits/process_roll.h"
+#include "limits/redis_limits.h"
 #include "llm/clients.h"
 #include "postgen/json.h"
 #include "prompt/prompt_builder.h"
@@ -93,12 +96,15 @@ milliseconds Bounded(milliseconds wait) {
   return std::clamp<milliseconds>(wait, milliseconds(0), kLongestWait);
 }
 
-// The client for cache.url; null: the cache needs none.
-Result<std::unique_ptr<RedisClient>> ConnectRedis(const CacheOptions& options) {
-  if (options.url.rfind("redis:", 0) != 0) return std::unique_ptr<RedisClient>();
-  Result<RedisTarget> target = ParseRedisUrl(options.url, "cache.url");
+// The client for the option `field`, whose URL becomes one without a password, which nobody reads
+// again; null: the URL is not Redis's.
+Result<std::unique_ptr<RedisClient>> ConnectRedis(std::string* url, const std::string& field) {
+  if (url->rfind("redis:", 0) != 0) return std::unique_ptr<RedisClient>();
+  Result<RedisTarget> target = ParseRedisUrl(*url, field);
   if (!target.ok()) return target.error();
-  return std::make_unique<RedisClient>(*std::move(target));
+  auto redis = std::make_unique<RedisClient>(*std::move(target));
+  *url = "redis://" + redis->shown();
+  return redis;
 }
 
 std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options, RedisClient* redis) {
@@ -106,6 +112,24 @@ std::unique_ptr<ResponseCache> NewCache(const CacheOptions& options, RedisClient
   auto memory = NewMemoryCache(static_cast<std::size_t>(options.max_bytes));
   if (redis == nullptr) return memory;
   return NewRedisCache(redis, std::move(memory));
+}
+
+// Does Redis answer? Else why not.
+Status Ping(RedisClient* redis, TimePoint deadline, TimePoint now) {
+  redis->WaitUntilTried(deadline);
+  Answer<void> answer([redis](const std::function<void(Status)>& done) {
+    redis->Run({"PING"}, [redis, done](const RedisReply& reply) {
+      if (reply.is_text()) return done({});
+      done(Error(Code::kInternal, redis->Look().last_trouble));
+    });
+  });
+  return answer.Wait(deadline - now, "Redis");
+}
+
+// A fingerprint of the API keys: whose budget it is.
+std::string KeyScope(const LlmOptions& llm) {
+  constexpr std::size_t kDigits = 32;
+  return HexDigest(Sha256(CacheScope({}, llm))).substr(0, kDigits);
 }
 
 // Of a spool that can be written.
@@ -146,7 +170,10 @@ class GeneratorImpl final : public PostGenerator {
     std::unique_ptr<EventLoop> store_thread;
     std::shared_ptr<EventLoop> reactor;
     std::unique_ptr<PromptBuilder> prompts;
-    std::unique_ptr<RedisClient> redis;  // null: none
+    std::unique_ptr<RedisClient> redis;    // of the cache; null: none
+    std::unique_ptr<RedisClient> shared;   // of shared.url; null: none
+    std::unique_ptr<ProcessRoll> roll;     // beside `shared`
+    std::unique_ptr<SharedLimits> limits;  // beside `shared`
     std::unique_ptr<ResponseCache> cache;
     Stores stores;
     std::unique_ptr<LlmClient> template_writer;
@@ -170,6 +197,7 @@ class GeneratorImpl final : public PostGenerator {
 
   bool forked() const { return getpid() != owner_pid_; }
   Diagnosis DiagnoseCache(TimePoint deadline);
+  Diagnosis DiagnoseShared(TimePoint deadline);
   // Room for one more post, or why not.
   Status Admit(const PostRequest& request);
   std::shared_ptr<Call> Refuse(const PostRequest& request,
@@ -208,25 +236,33 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
 
   engine->reactor = std::make_shared<EventLoop>("postgen-reactor");
   if (const Status& running = engine->reactor->status(); !running.ok()) return running.error();
+  Result<std::unique_ptr<RedisClient>> shared_redis =
+      ConnectRedis(&options.shared.url, "shared.url");
+  if (!shared_redis.ok()) return shared_redis.error();
+  if (engine->shared = *std::move(shared_redis); engine->shared) {
+    engine->shared->WaitUntilTried(engine->reactor->Now() + kFirstConnection);
+    engine->roll =
+        std::make_unique<ProcessRoll>(engine->shared.get(), KeyScope(options.llm), engine->reactor);
+    engine->limits = NewRedisLimits(engine->shared.get(), engine->roll.get(), engine->reactor);
+  }
   engine->template_writer = NewTemplateClient();
   if (parts.llm != nullptr) {
     engine->llm = std::move(parts.llm);
   } else if (options.llm.provider == "template") {
     engine->llm = NewTemplateClient();
   } else {
-    Result<std::unique_ptr<LlmClient>> llm = NewOpenAiClient(options.llm, engine->reactor.get());
+    Result<std::unique_ptr<LlmClient>> llm =
+        NewOpenAiClient(options.llm, engine->reactor.get(), engine->limits.get());
     if (!llm.ok()) return llm.error();
     engine->llm = *std::move(llm);
   }
   if (parts.cache != nullptr) {
     engine->cache = std::move(parts.cache);
   } else {
-    Result<std::unique_ptr<RedisClient>> redis = ConnectRedis(options.cache);
+    Result<std::unique_ptr<RedisClient>> redis = ConnectRedis(&options.cache.url, "cache.url");
     if (!redis.ok()) return redis.error();
     engine->redis = *std::move(redis);
     engine->cache = NewCache(options.cache, engine->redis.get());
-    // The URL may hold a password, and posts do not read it.
-    if (engine->redis) options.cache.url = "redis://" + engine->redis->shown();
   }
 
   auto shared = std::make_shared<PostParts>();
@@ -264,6 +300,7 @@ GeneratorImpl::~GeneratorImpl() {
   // destroyed.
   engine_->store_thread->Stop();
   if (engine_->redis) engine_->redis->Stop();
+  if (engine_->shared) engine_->shared->Stop();
   engine_->reactor->Stop();
 }
 
@@ -388,10 +425,12 @@ Status GeneratorImpl::Close(milliseconds drain) {
 
 std::string GeneratorImpl::MetricsJson() const {
   if (forked()) return "{}";
-  std::optional<SpoolStatus> spool;
-  if (engine_->stores.spool != nullptr) spool = engine_->stores.spool->status();
-  return engine_->metrics.ToJson(engine_->llm->MetricsJson(),
-                                 engine_->redis ? RedisJson(engine_->redis->Look()) : "", spool);
+  MetricsParts parts;
+  parts.llm = engine_->llm->MetricsJson();
+  if (engine_->redis) parts.redis = RedisJson(engine_->redis->Look());
+  if (engine_->shared) parts.shared = RedisJson(engine_->shared->Look(), engine_->roll->count());
+  if (engine_->stores.spool != nullptr) parts.spool = engine_->stores.spool->status();
+  return engine_->metrics.ToJson(parts);
 }
 
 Diagnosis GeneratorImpl::DiagnoseCache(TimePoint deadline) {
@@ -399,17 +438,20 @@ Diagnosis GeneratorImpl::DiagnoseCache(TimePoint deadline) {
   if (engine_->cache == nullptr) return {"cache", Level::kOk, "none"};
   const std::string& url = engine_->parts->options.cache.url;
   if (engine_->redis == nullptr) return {"cache", Level::kOk, url};
-  engine_->redis->WaitUntilTried(deadline);
-  Answer<void> answer([this](const std::function<void(Status)>& done) {
-    engine_->redis->Run({"PING"}, [redis = engine_->redis.get(), done](const RedisReply& reply) {
-      if (reply.is_text()) return done({});
-      done(Error(Code::kInternal, redis->Look().last_trouble));
-    });
-  });
   // Posts go on without it.
-  const Status status = answer.Wait(deadline - engine_->reactor->Now(), "Redis");
+  const Status status = Ping(engine_->redis.get(), deadline, engine_->reactor->Now());
   if (status.ok()) return {"cache", Level::kOk, url + " with memory in front"};
   return {"cache", Level::kWarning, status.error().message + "; posts do without"};
+}
+
+Diagnosis GeneratorImpl::DiagnoseShared(TimePoint deadline) {
+  using Level = Diagnosis::Level;
+  const std::string& url = engine_->parts->options.shared.url;
+  const Status status = Ping(engine_->shared.get(), deadline, engine_->reactor->Now());
+  const std::string processes = std::to_string(engine_->roll->count());
+  if (status.ok()) return {"shared", Level::kOk, url + ", " + processes + " processes"};
+  return {"shared", Level::kWarning,
+          status.error().message + "; each process keeps to its share, one of " + processes};
 }
 
 std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
@@ -466,6 +508,7 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
     found.push_back({"profiles", Level::kWarning, "none: personas come from the requests alone"});
   }
   found.push_back(DiagnoseCache(deadline));
+  if (engine_->shared) found.push_back(DiagnoseShared(deadline));
   return found;
 }
 

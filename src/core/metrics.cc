@@ -25,7 +25,7 @@ void WriteSpool(const SpoolStatus& spool, JsonWriter* json) {
 
 }  // namespace
 
-std::string RedisJson(const RedisClient::View& view) {
+std::string RedisJson(const RedisClient::View& view, std::optional<std::int64_t> processes) {
   std::string out;
   JsonWriter json(&out);
   json.BeginObject();
@@ -35,6 +35,7 @@ std::string RedisJson(const RedisClient::View& view) {
   json.Key("errors").BeginObject();
   for (const auto& [word, count] : view.errors) json.Key(word).Int(count);
   json.EndObject();
+  if (processes) json.Key("processes").Int(*processes);
   json.EndObject();
   return out;
 }
@@ -86,8 +87,7 @@ void Metrics::CacheLookup(bool hit) {
   ++(hit ? counters_.cache_hits : counters_.cache_misses);
 }
 
-std::string Metrics::ToJson(std::string_view llm, std::string_view redis,
-                            const std::optional<SpoolStatus>& spool) const {
+std::string Metrics::ToJson(const MetricsParts& parts) const {
   const MutexLock lock(&mutex_);
   std::string out;
   JsonWriter json(&out);
@@ -125,9 +125,10 @@ std::string Metrics::ToJson(std::string_view llm, std::string_view redis,
   json.Key("5_database_write").Fixed(counters_.stage_ms.database_write_ms, 3);
   json.Key("total_time").Fixed(counters_.stage_ms.total_time_ms, 3);
   json.EndObject();
-  if (!llm.empty()) json.Key("llm").Raw(llm);
-  if (!redis.empty()) json.Key("redis").Raw(redis);
-  if (spool.has_value()) WriteSpool(*spool, &json);
+  if (!parts.llm.empty()) json.Key("llm").Raw(parts.llm);
+  if (!parts.redis.empty()) json.Key("redis").Raw(parts.redis);
+  if (!parts.shared.empty()) json.Key("shared").Raw(parts.shared);
+  if (parts.spool.has_value()) WriteSpool(*parts.spool, &json);
   json.EndObject();
   return out;
 }

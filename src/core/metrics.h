@@ -6,7 +6,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "postgen/types.h"
 #include "redis/redis_client.h"
@@ -15,8 +14,18 @@
 
 namespace postgen {
 
-// {"connected": 0 or 1, "connects", "away", "errors": {"OOM": 1, ...}}
-std::string RedisJson(const RedisClient::View& view);
+// {"connected": 0 or 1, "connects", "away", "errors": {"OOM": 1, ...}}, and how many processes
+// share it where that is known.
+std::string RedisJson(const RedisClient::View& view,
+                      std::optional<std::int64_t> processes = std::nullopt);
+
+// What the parts of a generator tell of themselves, as JSON; left out where it is empty.
+struct MetricsParts {
+  std::string llm;     // LlmClient::MetricsJson()
+  std::string redis;   // RedisJson() of the cache
+  std::string shared;  // RedisJson() of shared.url
+  std::optional<SpoolStatus> spool;
+};
 
 // Thread-safe.
 class Metrics {
@@ -29,10 +38,8 @@ class Metrics {
   void CacheLookup(bool hit);
 
   // {"posts": {...}, "versions": {...}, "tokens": {...}, "cost_usd", "cache": {...}, "stage_ms":
-  // {...}, "llm": {...}, "redis": {...}, "spool": {...}}; `llm` is LlmClient::MetricsJson(),
-  // `redis` RedisJson(), left out where they are empty, as is the spool where there is none.
-  std::string ToJson(std::string_view llm, std::string_view redis,
-                     const std::optional<SpoolStatus>& spool = std::nullopt) const;
+  // {...}, "llm": {...}, "redis": {...}, "shared": {...}, "spool": {...}}.
+  std::string ToJson(const MetricsParts& parts) const;
 
  private:
   struct Counters {

@@ -9,10 +9,11 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
 local function load(key)
-  local s = redis.call('HMGET', key, 'tat', 'rate', 'cap', 'total', 'newest', 'hold', 'smooth')
+  local s = redis.call('HMGET', key, 'tat', 'rate', 'cap', 'total', 'newest', 'hold', 'smooth',
+                       'born')
   return {key = key, tat = tonumber(s[1]), rate = tonumber(s[2]) or 0, cap = tonumber(s[3]) or 0,
           total = tonumber(s[4]) or 0, newest = tonumber(s[5]) or -1, hold = tonumber(s[6]) or 0,
-          smooth = tonumber(s[7]) or 0}
+          smooth = tonumber(s[7]) or 0, born = tonumber(s[8]) or now}
 end
 local function speed(l)
   return l.smooth > now and l.rate * SMOOTH_SHARE or l.rate
@@ -30,7 +31,8 @@ local function store(l)
     full = (l.cap - l.level) / speed(l)
     redis.call('HSET', l.key, 'tat', now + full, 'rate', l.rate, 'cap', l.cap)
   end
-  redis.call('HSET', l.key, 'total', l.total, 'newest', l.newest, 'hold', l.hold, 'smooth', l.smooth)
+  redis.call('HSET', l.key, 'total', l.total, 'newest', l.newest, 'hold', l.hold, 'smooth', l.smooth,
+             'born', l.born)
   redis.call('PEXPIRE', l.key, math.ceil((KEEP + full) * 1000))
   return full
 end
@@ -71,10 +73,10 @@ for i, key in ipairs(KEYS) do
   local rate, cap, level = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
   if rate > 0 and (ARGV[a] == '0' or l.rate == 0) then l.rate, l.cap = rate, cap end
   fill(l)
-  if rate > 0 and (not l.level or returning) then
-    l.level = math.min(l.level or level, level, l.cap)
-  end
-  l.level = l.level or l.cap
+  -- A limit that was not known before: all that was taken since the first call counts.
+  l.level = l.level or l.cap - l.total + l.rate * (now - l.born)
+  if rate > 0 and (returning or not l.tat) then l.level = math.min(l.level, level) end
+  l.level = math.min(l.level, l.cap)
   local debt = tonumber(ARGV[a + 4])
   l.level, l.total = math.min(top(l), l.level - debt), l.total + debt
   l.tokens = i > tokens_from

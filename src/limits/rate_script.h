@@ -7,6 +7,7 @@
 //   total   ever taken
 //   newest  `total` of the newest call whose head has told what is left
 //   hold    nothing is granted until then: the server's word
+//   born    when the first call was heard of
 //   smooth  no bursts until then, after a refusal that the limit does not explain
 //
 // take: ARGV is "take", whether the asker returns (0 or 1), how many limits count tokens (the last

@@ -204,12 +204,13 @@ void Dispatcher::Pump() {
 
 // When the first of the queue may be sent, as far as its budgets go. *wake is brought forward where
 // the answer may change before.
-TimePoint Dispatcher::ReadyAt(const QueueKey& key, const Queue& queue, TimePoint* wake) {
+TimePoint Dispatcher::ReadyAt(const QueueKey& key, const Queue& queue, TimePoint now,
+                              TimePoint* wake) {
   const auto& [provider, model] = key;
   const std::int64_t tokens = queue.begin()->second->tokens;
   SharedGate* const gate = provider->gate.get();
-  if (gate == nullptr) return provider->limiter.ReadyAt(model, tokens, executor_->Now());
-  const TimePoint ready = gate->ReadyAt(model, tokens);
+  if (gate == nullptr) return provider->limiter.ReadyAt(model, tokens, now);
+  const TimePoint ready = gate->ReadyAt(model, tokens, now);
   // Nothing is asked for that could not be sent.
   const std::int64_t room =
       std::min(most_in_flight_ - in_flight_,
@@ -237,7 +238,7 @@ void Dispatcher::GiveTurns() {
     for (const auto& [key, queue] : queues_) {
       const auto& [provider, model] = key;
       Asker* const first = queue.begin()->second;
-      const TimePoint ready = ReadyAt(key, queue, &wake);
+      const TimePoint ready = ReadyAt(key, queue, now, &wake);
       if (ready > now) {
         if (ready == TimePoint::max()) continue;
         wake = std::min(wake, ready);
@@ -287,7 +288,7 @@ std::optional<Permit> Dispatcher::TakeSpare(const Route& route, std::int64_t tok
   const TimePoint now = executor_->Now();
   const Provider& provider = *route.provider;
   const auto ready = [&] {
-    return provider.gate ? provider.gate->ReadyAt(route.model, tokens)
+    return provider.gate ? provider.gate->ReadyAt(route.model, tokens, now)
                          : provider.limiter.ReadyAt(route.model, tokens, now);
   };
   const bool spare = waiting_ == 0 && in_flight_ < most_in_flight_ &&

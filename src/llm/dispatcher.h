@@ -180,7 +180,7 @@ class Dispatcher {
   void LeaveBlocked(Provider* provider);
   void Pump();
   void GiveTurns();
-  TimePoint ReadyAt(const QueueKey& key, const Queue& queue, TimePoint* wake);
+  TimePoint ReadyAt(const QueueKey& key, const Queue& queue, TimePoint now, TimePoint* wake);
   void GiveTurn(Asker* asker, TimePoint now);
   Permit MakePermit(const Route& route, std::int64_t tokens, TimePoint now);
   void WakeAt(TimePoint when);

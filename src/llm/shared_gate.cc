@@ -46,8 +46,7 @@ bool SharedGate::away() const {
 
 // --- Waiting
 
-TimePoint SharedGate::ReadyAt(const std::string& name, std::int64_t tokens) {
-  const TimePoint now = executor_->Now();
+TimePoint SharedGate::ReadyAt(const std::string& name, std::int64_t tokens, TimePoint now) {
   Model& model = models_[name];
   if (model.away) {
     LearnShares(name, &model);
@@ -264,8 +263,14 @@ SharedHead SharedGate::MakeHead(const Ticket& ticket, const std::string& name,
 void SharedGate::OnHead(const Ticket& ticket, const std::string& name,
                         const RateReadings& readings) {
   Model& model = models_[name];
-  if (model.away || model.telling) return;
+  if (model.away) return;
   SharedHead head = MakeHead(ticket, name, readings);
+  // What it has told of for the first time, the others have to be asked about.
+  for (std::size_t i = 0; i < kLimitSlots; ++i) {
+    const bool news = head.limits[i].per_second > 0 && model.known[i].per_second <= 0;
+    if (news) model.known_at = TimePoint::min();
+  }
+  if (model.telling) return;
   const bool any = std::any_of(head.remaining.begin(), head.remaining.end(),
                                [](const auto& remaining) { return remaining.has_value(); });
   if (any) Tell(name, &model, std::move(head));

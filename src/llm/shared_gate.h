@@ -57,7 +57,7 @@ class SharedGate {
 
   // When a call that may cost `tokens` may be sent: as far as is known; TimePoint::max(): the
   // others have to be asked.
-  TimePoint ReadyAt(const std::string& model, std::int64_t tokens);
+  TimePoint ReadyAt(const std::string& model, std::int64_t tokens, TimePoint now);
   // When to look again, whatever ReadyAt() said.
   TimePoint LookAgainAt(const std::string& model);
   // May be called whenever ReadyAt() lies ahead: asks for these calls, unless it has asked already.
