@@ -375,6 +375,7 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
              });
   }
 
+  // The tables of our own.
   void DescribeRequestsAndApply(std::vector<SchemaChange> changes, TimePoint deadline,
                                 const PostStore::MigrateCallback& finish) {
     Describe(kRequestTable, deadline,
@@ -384,6 +385,20 @@ class PostgresPosts : public std::enable_shared_from_this<PostgresPosts> {
                if (requests->columns.empty()) {
                  changes.push_back({MakeLedgerSql(SqlDialect::kPostgres).create,
                                     "created table " + std::string(kRequestTable)});
+               }
+               DescribeSpendingAndApply(std::move(changes), deadline, finish);
+             });
+  }
+
+  void DescribeSpendingAndApply(std::vector<SchemaChange> changes, TimePoint deadline,
+                                const PostStore::MigrateCallback& finish) {
+    Describe(kSpendingTable, deadline,
+             [this, changes = std::move(changes), deadline,
+              finish](const Result<PostgresTable>& spending) mutable {
+               if (!spending.ok()) return finish(spending.error());
+               if (spending->columns.empty()) {
+                 changes.push_back({MakeSpendingSql(SqlDialect::kPostgres).create,
+                                    "created table " + std::string(kSpendingTable)});
                }
                Apply(changes, deadline, finish);
              });

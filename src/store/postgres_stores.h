@@ -9,6 +9,7 @@
 #include "runtime/event_loop.h"
 #include "store/postgres_pool.h"
 #include "store/request_ledger.h"
+#include "store/spending_ledger.h"
 
 namespace postgen {
 
@@ -19,6 +20,8 @@ std::unique_ptr<ProfileStore> NewPostgresProfileStore(std::shared_ptr<PostgresPo
                                                       EventLoop* loop);
 std::unique_ptr<RequestLedger> NewPostgresLedger(std::shared_ptr<PostgresPool> pool,
                                                  EventLoop* loop);
+std::unique_ptr<SpendingLedger> NewPostgresSpending(std::shared_ptr<PostgresPool> pool,
+                                                    EventLoop* loop);
 
 }  // namespace postgen
 

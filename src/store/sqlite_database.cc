@@ -110,13 +110,13 @@ Status SqliteDatabase::EnsureOpen() {
   return {};
 }
 
-Status SqliteDatabase::EnsureLedger() {
+Status SqliteDatabase::EnsureTable(const std::string& create) {
   if (Status status = EnsureOpen(); !status.ok()) return status;
-  return file_->Execute(ledger_.create);
+  return file_->Execute(create);
 }
 
 Result<ClaimAnswer> SqliteDatabase::Claim(const RequestClaim& claim) {
-  if (Status status = EnsureLedger(); !status.ok()) return std::move(status).error();
+  if (Status status = EnsureTable(ledger_.create); !status.ok()) return std::move(status).error();
   auto take = SqliteStatement::Prepare(file_.get(), ledger_.claim);
   if (!take.ok()) return take.error();
   const SqlValue values[] = {std::string_view(claim.tenant), std::string_view(claim.key),
@@ -155,7 +155,7 @@ Status SqliteDatabase::ReleaseClaim(const RequestClaim& claim) {
 }
 
 Status SqliteDatabase::ChangeClaim(const std::string& sql, const RequestClaim& claim) {
-  if (Status status = EnsureLedger(); !status.ok()) return status;
+  if (Status status = EnsureTable(ledger_.create); !status.ok()) return status;
   auto change = SqliteStatement::Prepare(file_.get(), sql);
   if (!change.ok()) return change.error();
   const SqlValue values[] = {std::string_view(claim.tenant), std::string_view(claim.key),
@@ -163,6 +163,32 @@ Status SqliteDatabase::ChangeClaim(const std::string& sql, const RequestClaim& c
   if (Status bound = change->Bind(values); !bound.ok()) return bound;
   const auto done = change->Step();
   return done.ok() ? Status() : Status(done.error());
+}
+
+Result<SpendingTotal> SqliteDatabase::Spend(const SpendingEntry& entry) {
+  if (Status status = EnsureTable(spending_.create); !status.ok()) return std::move(status).error();
+  const SqlValue values[] = {std::string_view(entry.scope), entry.day, entry.amount, entry.bound};
+  SpendingTotal total;
+  // First row of the statement, if there is one; a row is committed with the last step.
+  const auto run = [&](const std::string& sql,
+                       std::span<const SqlValue> parameters) -> Result<bool> {
+    auto statement = SqliteStatement::Prepare(file_.get(), sql);
+    if (!statement.ok()) return statement.error();
+    if (Status bound = statement->Bind(parameters); !bound.ok()) return std::move(bound).error();
+    const auto row = statement->Step();
+    if (!row.ok() || !*row) return row;
+    total.day = std::get<std::int64_t>(statement->Column(0, SqlKind::kInteger));
+    total.spent = std::get<std::int64_t>(statement->Column(1, SqlKind::kInteger));
+    const auto end = statement->Step();
+    return end.ok() ? Result<bool>(true) : Result<bool>(end.error());
+  };
+  const auto added = run(spending_.add, values);
+  if (!added.ok()) return added.error();
+  total.added = *added;
+  if (total.added) return total;
+  const auto looked = run(spending_.look, std::span(values).first(2));
+  if (!looked.ok()) return looked.error();
+  return total;
 }
 
 Status SqliteDatabase::PutRow(const PostRow& row, PostColumns columns, SqliteStatement* insert) {

@@ -11,6 +11,7 @@
 
 #include "postgen/profile_store.h"
 #include "store/request_ledger.h"
+#include "store/spending_ledger.h"
 #include "store/sqlite_file.h"
 
 namespace postgen {
@@ -36,10 +37,12 @@ class SqliteDatabase {
   Result<ClaimAnswer> Claim(const RequestClaim& claim);
   Status FinishClaim(const RequestClaim& claim);
   Status ReleaseClaim(const RequestClaim& claim);
+  // As SpendingLedger::Add().
+  Result<SpendingTotal> Spend(const SpendingEntry& entry);
 
  private:
   Status EnsureOpen();
-  Status EnsureLedger();
+  Status EnsureTable(const std::string& create);
   Status ChangeClaim(const std::string& sql, const RequestClaim& claim);
   Status PutRow(const PostRow& row, PostColumns columns, SqliteStatement* insert);
   Status Commit();
@@ -48,6 +51,7 @@ class SqliteDatabase {
   const std::string path_;
   const SqliteUse use_;
   const LedgerSql ledger_ = MakeLedgerSql(SqlDialect::kSqlite);
+  const SpendingSql spending_ = MakeSpendingSql(SqlDialect::kSqlite);
   std::unique_ptr<SqliteFile> file_;
 };
 

@@ -233,7 +233,39 @@ class SqliteLedger final : public RequestLedger {
   std::shared_ptr<SqliteCalls> calls_;
 };
 
+class SqliteSpending final : public SpendingLedger {
+ public:
+  SqliteSpending(std::shared_ptr<SqliteDatabase> database, Executor* executor)
+      : executor_(executor), calls_(std::make_shared<SqliteCalls>(std::move(database), executor)) {}
+
+  ~SqliteSpending() override {
+    RunAndWait(executor_, [this] {
+      calls_->Close();
+      calls_.reset();
+    });
+  }
+
+  void Add(SpendingEntry entry, TimePoint deadline, TotalCallback done) override {
+    executor_->Post([calls = calls_, entry = std::move(entry), deadline,
+                     done = std::move(done)]() mutable {
+      calls->Run<SpendingTotal>(
+          deadline,
+          [entry = std::move(entry)](SqliteDatabase* database) { return database->Spend(entry); },
+          std::move(done));
+    });
+  }
+
+ private:
+  Executor* const executor_;
+  std::shared_ptr<SqliteCalls> calls_;
+};
+
 }  // namespace
+
+std::unique_ptr<SpendingLedger> NewSqliteSpending(std::shared_ptr<SqliteDatabase> database,
+                                                  Executor* executor) {
+  return std::make_unique<SqliteSpending>(std::move(database), executor);
+}
 
 std::unique_ptr<RequestLedger> NewSqliteLedger(std::shared_ptr<SqliteDatabase> database,
                                                Executor* executor) {

@@ -8,6 +8,7 @@
 #include "postgen/profile_store.h"
 #include "runtime/executor.h"
 #include "store/request_ledger.h"
+#include "store/spending_ledger.h"
 #include "store/sqlite_database.h"
 
 namespace postgen {
@@ -19,6 +20,8 @@ std::unique_ptr<ProfileStore> NewSqliteProfileStore(std::shared_ptr<SqliteDataba
                                                     Executor* executor);
 std::unique_ptr<RequestLedger> NewSqliteLedger(std::shared_ptr<SqliteDatabase> database,
                                                Executor* executor);
+std::unique_ptr<SpendingLedger> NewSqliteSpending(std::shared_ptr<SqliteDatabase> database,
+                                                  Executor* executor);
 
 }  // namespace postgen
 

@@ -94,8 +94,14 @@ Result<Stores> OpenStores(const StoreOptions& store, const ProfileOptions& profi
 
   Stores stores;
   stores.posts = NewPosts(*posts_at, posts_place, loop);
-  if (posts_place.pool) stores.ledger = NewPostgresLedger(posts_place.pool, loop);
-  if (posts_place.database) stores.ledger = NewSqliteLedger(posts_place.database, loop);
+  if (posts_place.pool) {
+    stores.ledger = NewPostgresLedger(posts_place.pool, loop);
+    stores.spending = NewPostgresSpending(posts_place.pool, loop);
+  }
+  if (posts_place.database) {
+    stores.ledger = NewSqliteLedger(posts_place.database, loop);
+    stores.spending = NewSqliteSpending(posts_place.database, loop);
+  }
   if (std::string folder = SpoolFolderOf(*posts_at, store.spool); !folder.empty()) {
     SpoolSettings settings;
     settings.folder = std::move(folder);

@@ -9,6 +9,7 @@
 #include "postgen/profile_store.h"
 #include "runtime/event_loop.h"
 #include "store/request_ledger.h"
+#include "store/spending_ledger.h"
 #include "store/spool.h"
 
 namespace postgen {
@@ -18,8 +19,9 @@ struct Stores {
   std::unique_ptr<ProfileStore>
       profiles;  // null for "none:"; reads through the same pool or file as `posts` where
                  // both name the same place; TTL cache and single flight included
-  std::unique_ptr<RequestLedger> ledger;  // beside `posts`; null where nothing would last
-  std::unique_ptr<Spool> spool;           // of `posts`, which outlives it; null: there is none
+  std::unique_ptr<RequestLedger> ledger;     // beside `posts`; null where nothing would last
+  std::unique_ptr<SpendingLedger> spending;  // the same
+  std::unique_ptr<Spool> spool;              // of `posts`, which outlives it; null: there is none
 };
 
 // Checks the URLs (kInvalidConfig naming store.url or profiles.url, never a password) and connects
