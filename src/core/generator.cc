@@ -18,6 +18,8 @@
 #include "digest/sha256.h"
 #include "limits/process_roll.h"
 #include "limits/redis_limits.h"
+#include "limits/redis_spending.h"
+#include "limits/spending_budget.h"
 #include "llm/clients.h"
 #include "postgen/json.h"
 #include "prompt/prompt_builder.h"
@@ -91,6 +93,9 @@ class Answer {
 // What a generator's making waits for Redis at the most.
 constexpr milliseconds kFirstConnection{20};
 
+// What a generator's end waits for the budget's ledger at the most.
+constexpr milliseconds kLastSettlements{1000};
+
 // A wait that can be added to a time.
 milliseconds Bounded(milliseconds wait) {
   return std::clamp<milliseconds>(wait, milliseconds(0), kLongestWait);
@@ -132,6 +137,19 @@ std::string KeyScope(const LlmOptions& llm) {
   return HexDigest(Sha256(CacheScope({}, llm))).substr(0, kDigits);
 }
 
+std::shared_ptr<SpendingBudget> NewBudget(const Options& options, SpendingLedger* ledger,
+                                          const ProcessRoll* roll,
+                                          std::shared_ptr<Executor> executor) {
+  SpendingBudget::Parts parts;
+  parts.ledger = ledger;
+  parts.scope = KeyScope(options.llm);
+  parts.limit = static_cast<std::int64_t>(*options.budget_usd_per_day * 1e6);
+  parts.processes = [roll] { return roll == nullptr ? 1 : roll->count(); };
+  parts.executor = std::move(executor);
+  parts.wall_clock = [] { return std::chrono::system_clock::now(); };
+  return std::make_shared<SpendingBudget>(std::move(parts));
+}
+
 // Of a spool that can be written.
 Diagnosis DescribeSpool(const Spool& spool) {
   using Level = Diagnosis::Level;
@@ -170,12 +188,14 @@ class GeneratorImpl final : public PostGenerator {
     std::unique_ptr<EventLoop> store_thread;
     std::shared_ptr<EventLoop> reactor;
     std::unique_ptr<PromptBuilder> prompts;
-    std::unique_ptr<RedisClient> redis;    // of the cache; null: none
-    std::unique_ptr<RedisClient> shared;   // of shared.url; null: none
-    std::unique_ptr<ProcessRoll> roll;     // beside `shared`
-    std::unique_ptr<SharedLimits> limits;  // beside `shared`
+    std::unique_ptr<RedisClient> redis;        // of the cache; null: none
+    std::unique_ptr<RedisClient> shared;       // of shared.url; null: none
+    std::unique_ptr<ProcessRoll> roll;         // beside `shared`
+    std::unique_ptr<SpendingLedger> spending;  // beside `shared`
+    std::unique_ptr<SharedLimits> limits;      // beside `shared`
     std::unique_ptr<ResponseCache> cache;
     Stores stores;
+    std::shared_ptr<SpendingBudget> budget;  // null: none
     std::unique_ptr<LlmClient> template_writer;
     std::unique_ptr<LlmClient> llm;
     std::shared_ptr<const PostParts> parts;
@@ -198,6 +218,7 @@ class GeneratorImpl final : public PostGenerator {
   bool forked() const { return getpid() != owner_pid_; }
   Diagnosis DiagnoseCache(TimePoint deadline);
   Diagnosis DiagnoseShared(TimePoint deadline);
+  Diagnosis DiagnoseBudget(TimePoint deadline);
   // Room for one more post, or why not.
   Status Admit(const PostRequest& request);
   std::shared_ptr<Call> Refuse(const PostRequest& request,
@@ -224,6 +245,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
     // These belong to the store that the options name.
     engine->stores.spool.reset();
     engine->stores.ledger.reset();
+    engine->stores.spending.reset();
     engine->stores.posts = std::move(parts.store);
   }
   if (engine->stores.spool != nullptr) engine->stores.spool->Start();
@@ -244,6 +266,18 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
     engine->roll =
         std::make_unique<ProcessRoll>(engine->shared.get(), KeyScope(options.llm), engine->reactor);
     engine->limits = NewRedisLimits(engine->shared.get(), engine->roll.get(), engine->reactor);
+    engine->spending = NewRedisSpending(engine->shared.get());
+  }
+  if (options.budget_usd_per_day) {
+    SpendingLedger* const ledger =
+        engine->spending ? engine->spending.get() : engine->stores.spending.get();
+    if (ledger == nullptr) {
+      return Error(Code::kInvalidConfig,
+                   "budget_usd_per_day needs somewhere that lasts to add up what was spent: set "
+                   "shared.url, or store.url to PostgreSQL or SQLite",
+                   "budget_usd_per_day");
+    }
+    engine->budget = NewBudget(options, ledger, engine->roll.get(), engine->reactor);
   }
   engine->template_writer = NewTemplateClient();
   if (parts.llm != nullptr) {
@@ -278,6 +312,8 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->ledger = engine->stores.ledger.get();
   shared->profiles = engine->stores.profiles.get();
   shared->prompts = engine->prompts.get();
+  // The offline writer costs nothing.
+  if (shared->options.llm.provider != "template") shared->budget = engine->budget;
   shared->metrics = &engine->metrics;
   shared->rng = &engine->rng;
   // Posts do not read the key, so it is not kept twice.
@@ -296,6 +332,8 @@ GeneratorImpl::~GeneratorImpl() {
     return;
   }
   static_cast<void>(Close(milliseconds(0)));
+  // What posts did cost less than was reserved for them is told before the ledger goes.
+  if (engine_->budget) engine_->budget->WaitSettled(engine_->reactor->Now() + kLastSettlements);
   // Stores answer on their thread, transfers end on the reactor: both are quiet before anything is
   // destroyed.
   engine_->store_thread->Stop();
@@ -430,6 +468,7 @@ std::string GeneratorImpl::MetricsJson() const {
   if (engine_->redis) parts.redis = RedisJson(engine_->redis->Look());
   if (engine_->shared) parts.shared = RedisJson(engine_->shared->Look(), engine_->roll->count());
   if (engine_->stores.spool != nullptr) parts.spool = engine_->stores.spool->status();
+  if (engine_->budget) parts.budget = engine_->budget->Look();
   return engine_->metrics.ToJson(parts);
 }
 
@@ -452,6 +491,20 @@ Diagnosis GeneratorImpl::DiagnoseShared(TimePoint deadline) {
   if (status.ok()) return {"shared", Level::kOk, url + ", " + processes + " processes"};
   return {"shared", Level::kWarning,
           status.error().message + "; each process keeps to its share, one of " + processes};
+}
+
+Diagnosis GeneratorImpl::DiagnoseBudget(TimePoint deadline) {
+  using Level = Diagnosis::Level;
+  Answer<void> answer([&](std::function<void(Status)> done) {
+    engine_->budget->Refresh(deadline, std::move(done));
+  });
+  const Status status =
+      answer.Wait(deadline + milliseconds(500) - engine_->reactor->Now(), "the budget's ledger");
+  if (!status.ok()) return {"budget", Level::kError, status.error().message};
+  const SpendingBudget::View view = engine_->budget->Look();
+  const std::string text = SpendingBudget::Usd(view.spent) + " of " +
+                           SpendingBudget::Usd(view.limit) + " reserved or spent today (UTC)";
+  return {"budget", view.spent < view.limit ? Level::kOk : Level::kWarning, text};
 }
 
 std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
@@ -509,6 +562,7 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   }
   found.push_back(DiagnoseCache(deadline));
   if (engine_->shared) found.push_back(DiagnoseShared(deadline));
+  if (engine_->budget) found.push_back(DiagnoseBudget(deadline));
   return found;
 }
 

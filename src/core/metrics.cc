@@ -23,6 +23,15 @@ void WriteSpool(const SpoolStatus& spool, JsonWriter* json) {
   json->EndObject();
 }
 
+void WriteBudget(const SpendingBudget::View& budget, JsonWriter* json) {
+  json->Key("budget").BeginObject();
+  json->Key("limit_usd").Fixed(static_cast<double>(budget.limit) / 1e6, 6);
+  json->Key("spent_today_usd").Fixed(static_cast<double>(budget.spent) / 1e6, 6);
+  json->Key("ledger_away").Int(budget.away ? 1 : 0);
+  json->Key("posts_refused").Int(budget.refused);
+  json->EndObject();
+}
+
 }  // namespace
 
 std::string RedisJson(const RedisClient::View& view, std::optional<std::int64_t> processes) {
@@ -129,6 +138,7 @@ std::string Metrics::ToJson(const MetricsParts& parts) const {
   if (!parts.redis.empty()) json.Key("redis").Raw(parts.redis);
   if (!parts.shared.empty()) json.Key("shared").Raw(parts.shared);
   if (parts.spool.has_value()) WriteSpool(*parts.spool, &json);
+  if (parts.budget.has_value()) WriteBudget(*parts.budget, &json);
   json.EndObject();
   return out;
 }

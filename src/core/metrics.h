@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "limits/spending_budget.h"
 #include "postgen/types.h"
 #include "redis/redis_client.h"
 #include "runtime/mutex.h"
@@ -25,6 +26,7 @@ struct MetricsParts {
   std::string redis;   // RedisJson() of the cache
   std::string shared;  // RedisJson() of shared.url
   std::optional<SpoolStatus> spool;
+  std::optional<SpendingBudget::View> budget;
 };
 
 // Thread-safe.
@@ -38,7 +40,8 @@ class Metrics {
   void CacheLookup(bool hit);
 
   // {"posts": {...}, "versions": {...}, "tokens": {...}, "cost_usd", "cache": {...}, "stage_ms":
-  // {...}, "llm": {...}, "redis": {...}, "shared": {...}, "spool": {...}}.
+  // {...}, "llm": {...}, "redis": {...}, "shared": {...}, "spool": {...}, "budget":
+  // {...}}.
   std::string ToJson(const MetricsParts& parts) const;
 
  private:

@@ -298,6 +298,39 @@ void PostJob::MaybeGenerate() {
     return;
   }
   result_->model = rules_.model;
+  if (parts_->budget != nullptr) return ReserveCost();
+  Generate();
+}
+
+// What all the calls may cost, before the first of them.
+void PostJob::ReserveCost() {
+  std::vector<VersionPlan> plans = parts_->prompts->Build(request_, profile(), "");
+  if (request_.draft) plans.push_back(parts_->prompts->BuildDraft(request_, profile()));
+  double post_usd = 0;
+  double call_usd = 0;
+  for (VersionPlan& plan : plans) {
+    const LlmRequest request = MakeRequest(std::move(plan), /*stream=*/false);
+    const std::optional<double> most = MostCost(request, parts_->options.llm);
+    if (!most) return Fail(UnknownPrice(request));
+    post_usd += *most;
+    call_usd = std::max(call_usd, *most);
+  }
+  parts_->budget->Reserve(
+      MicroUsd(post_usd), generation_deadline_,
+      [self = shared_from_this(), call_usd](Result<SpendingBudget::Reservation> reservation) {
+        if (!reservation.ok()) {
+          return self->Continue([self, error = reservation.error()] { self->Fail(error); });
+        }
+        // Settled at once if the post has ended by now.
+        auto bill = std::make_shared<PostBill>(self->parts_->budget, *reservation, call_usd);
+        self->Continue([self, bill = std::move(bill)] {
+          self->bill_ = bill;
+          self->Generate();
+        });
+      });
+}
+
+void PostJob::Generate() {
   if (request_.draft) {
     StartDraft();
   } else {
@@ -332,7 +365,7 @@ void PostJob::StartDraft() {
   sink.on_done = [self = shared_from_this()](LlmReply reply) {
     self->Continue([self, reply = std::move(reply)] { self->OnDraft(reply); });
   };
-  parts_->llm->Complete(std::move(request), cancel_.get_token(), std::move(sink));
+  CallLlm(std::move(request), std::move(sink));
 }
 
 void PostJob::OnDraft(const LlmReply& reply) {
@@ -428,7 +461,18 @@ void PostJob::CallModel(std::size_t index) {
       self->OnReply(index, std::move(reply));
     });
   };
-  parts_->llm->Complete(task.request, cancel_.get_token(), std::move(sink));
+  CallLlm(task.request, std::move(sink));
+}
+
+void PostJob::CallLlm(LlmRequest request, LlmSink sink) {
+  if (bill_ != nullptr) {
+    // Also of a call that the post does not wait for any more.
+    sink.on_done = [self = shared_from_this(), on_done = std::move(sink.on_done)](LlmReply reply) {
+      self->bill_->Add(CostOf(reply, self->RulesFor(reply)));
+      on_done(std::move(reply));
+    };
+  }
+  parts_->llm->Complete(std::move(request), cancel_.get_token(), std::move(sink));
 }
 
 void PostJob::ListenForText(std::size_t index) {

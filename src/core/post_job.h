@@ -15,7 +15,9 @@
 #include <vector>
 
 #include "core/metrics.h"
+#include "core/post_bill.h"
 #include "core/version_result.h"
+#include "limits/spending_budget.h"
 #include "postgen/cancel.h"
 #include "postgen/llm_client.h"
 #include "postgen/observer.h"
@@ -47,6 +49,7 @@ struct PostParts {
   RequestLedger* ledger = nullptr;   // null: none; REQUIRED for requests with an idempotency key
   Spool* spool = nullptr;            // null: none; where rows wait while the store is away
   ProfileStore* profiles = nullptr;  // null: none
+  std::shared_ptr<SpendingBudget> budget;  // null: posts may cost what they like
   const PromptBuilder* prompts = nullptr;
   Metrics* metrics = nullptr;
   Rng* rng = nullptr;  // used on the executor's thread only
@@ -109,6 +112,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void OnSpoolChecked(const Status& spool, const Error& store);
   void OnProfileFound(const Result<FoundProfile>& found);
   void MaybeGenerate();
+  void ReserveCost();
+  void Generate();
 
   void StartDraft();
   void OnDraft(const LlmReply& reply);
@@ -116,6 +121,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void StartVersion(std::size_t index);
   void OnCacheAnswer(std::size_t index, const std::shared_ptr<const std::string>& bytes);
   void CallModel(std::size_t index);
+  void CallLlm(LlmRequest request, LlmSink sink);
   void OnReply(std::size_t index, LlmReply reply);
   VersionResult FillFromTemplate(std::size_t index, VersionResult failed);
   void EndVersion(std::size_t index, VersionResult version);
@@ -176,6 +182,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   std::optional<KolProfile> profile_;
   VersionRules rules_;
   double temperature_ = 0;
+  std::shared_ptr<PostBill> bill_;  // where there is a budget
   std::vector<VersionTask> tasks_;
   std::size_t open_versions_ = 0;
   bool cost_known_ = true;  // of all that was called so far

@@ -2,9 +2,11 @@
 
 namespace postgen {
 
-// The margin, the smooth mode and how a head corrects the level are those of RateBudget.
+// The margin, the smooth mode and how a head corrects the level are those of RateBudget, and what
+// may be sent before any head has come is RateLimiter's.
 const char kRateScript[] = R"(
 local MARGIN, SMOOTH, SMOOTH_TIME, SMOOTH_SHARE, KEEP, HAIR = 0.25, 0.1, 600, 0.97, 600, 1e-6
+local UNHEARD, UNHEARD_TIME = 32, 0.25
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
@@ -79,7 +81,7 @@ for i, key in ipairs(KEYS) do
   l.level = math.min(l.level, l.cap)
   local debt = tonumber(ARGV[a + 4])
   l.level, l.total = math.min(top(l), l.level - debt), l.total + debt
-  l.tokens = i > tokens_from
+  l.tokens, l.unheard = i > tokens_from, ARGV[a] == '2' and l.rate == 0
   limits[i] = l
 end
 
@@ -89,7 +91,12 @@ for j = 4 + #KEYS * 5, #ARGV do
   for _, l in ipairs(limits) do
     l.need = l.tokens and tokens or 1
     l.wait = math.max(0, l.hold - now)
-    if l.rate > 0 then
+    if l.unheard and not l.tokens then
+      local spans = (now - l.born) / UNHEARD_TIME
+      if l.total >= UNHEARD * 2 ^ math.floor(spans) then
+        l.wait = math.max(l.wait, (1 - spans % 1) * UNHEARD_TIME)
+      end
+    elseif l.rate > 0 then
       -- A call larger than the whole bucket waits until that is full.
       local most = top(l)
       local missing = math.min(l.need + math.min(l.rate * MARGIN, most / 4), most) - l.level

@@ -11,11 +11,12 @@
 //   smooth  no bursts until then, after a refusal that the limit does not explain
 //
 // take: ARGV is "take", whether the asker returns (0 or 1), how many limits count tokens (the last
-//   of KEYS), and for each key five numbers: learned (0 or 1: another may know it better), rate (0:
-//   not known), cap, level as the asker believes, debt (taken already; less than 0: given back).
-//   Then the tokens of each call that waits. Returns {granted, milliseconds until the next fits},
-//   then for each key what redis-cell would say and more: {limited, limit a minute, remaining,
-//   retry after ms or -1, full after ms, rate, cap, level, total}, the last four as texts.
+//   of KEYS), and for each key five numbers: learned (0: of the options; 1: of heads, so that
+//   another may know it better; 2: no head has come as yet), rate (0: not known), cap, level as the
+//   asker believes, debt (taken already; less than 0: given back). Then the tokens of each call
+//   that waits. Returns {granted, milliseconds until the next fits}, then for each key what
+//   redis-cell would say and more: {limited, limit a minute, remaining, retry after ms or -1, full
+//   after ms, rate, cap, level, total}, the last four as texts.
 //
 // heard: ARGV is "heard", seconds since the call was sent, seconds to hold, and for each key five
 //   numbers: rate, cap, remaining (-1: not told), total when the call was sent, refused (0 or 1).

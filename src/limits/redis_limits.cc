@@ -98,9 +98,11 @@ std::vector<std::string> AskCommand(const SharedAsk& ask) {
   command.insert(command.end(), {"take", ask.returning ? "1" : "0", std::to_string(of_tokens)});
   for (const LimitSlot slot : slots) {
     const SharedLimit& limit = ask.limits[Index(slot)];
-    command.insert(command.end(),
-                   {limit.learned ? "1" : "0", Text(limit.per_second), Text(limit.capacity),
-                    Text(limit.level), Text(ask.debts[Index(slot)])});
+    command.insert(command.end(), {limit.unheard   ? "2"
+                                   : limit.learned ? "1"
+                                                   : "0",
+                                   Text(limit.per_second), Text(limit.capacity), Text(limit.level),
+                                   Text(ask.debts[Index(slot)])});
   }
   for (const std::int64_t tokens : ask.calls) command.push_back(std::to_string(tokens));
   return command;
@@ -118,6 +120,7 @@ SharedAnswer ReadAnswer(const SharedAsk& ask, const RedisReply& reply) {
     if (told.size() != 9) return {};
     SharedLimit& limit = answer.limits[Index(slots[i])];
     limit.learned = ask.limits[Index(slots[i])].learned;
+    limit.unheard = ask.limits[Index(slots[i])].unheard;
     limit.per_second = Number(told[5]);
     limit.capacity = Number(told[6]);
     limit.level = Number(told[7]);

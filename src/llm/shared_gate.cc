@@ -52,7 +52,7 @@ TimePoint SharedGate::ReadyAt(const std::string& name, std::int64_t tokens, Time
     LearnShares(name, &model);
     return std::max(limiter_->ReadyAt(name, tokens, now), ShareReadyAt(model, tokens, now));
   }
-  const TimePoint own = limiter_->OwnReadyAt(name, tokens, limits_->processes(), now);
+  const TimePoint own = limiter_->OwnReadyAt(name, tokens, now);
   if (own > now) return own;
   if (model.credit_calls > 0 && model.credit_tokens >= tokens) return now;
   if (model.asking) return TimePoint::max();
@@ -77,7 +77,7 @@ void SharedGate::AskFor(const std::string& name, const std::vector<std::int64_t>
     return;
   }
   if (model.look_at > now) return;
-  if (limiter_->OwnReadyAt(name, calls.front(), limits_->processes(), now) > now) return;
+  if (limiter_->OwnReadyAt(name, calls.front(), now) > now) return;
   // What is left over is too little for the next one, and is asked for anew with it.
   ReturnCredit(&model);
   std::size_t most = kMostCalls;
@@ -102,6 +102,7 @@ bool SharedGate::IsPlentiful(const Model& model, std::int64_t tokens, TimePoint 
   if (model.known_at == TimePoint::min() || now - model.known_at > kFresh) return false;
   for (std::size_t i = 0; i < kLimitSlots; ++i) {
     const SharedLimit& limit = model.known[i];
+    if (limit.unheard && limit.per_second <= 0) return false;
     if (limit.per_second <= 0) continue;
     const double cost = Cost(i, 1, tokens);
     if (LevelNow(model, i, now) - cost < kPlenty * limit.capacity) return false;

@@ -29,15 +29,15 @@ RateLimiter::RateLimiter(const RateLimits& limits, TimePoint now) {
 
 TimePoint RateLimiter::ReadyAt(const std::string& name, std::int64_t tokens, TimePoint now) const {
   const Model& model = ModelOf(name);
-  return std::max({now, model.held_until, UnheardUntil(model, 1, now),
+  return std::max({now, model.held_until, UnheardUntil(model, now),
                    model.budgets.ReadyAt(tokens, now), model.burst.ReadyAt(1, now),
                    all_.ReadyAt(tokens, now)});
 }
 
 TimePoint RateLimiter::OwnReadyAt(const std::string& name, std::int64_t tokens,
-                                  std::int64_t processes, TimePoint now) const {
+                                  TimePoint now) const {
   const Model& model = ModelOf(name);
-  TimePoint ready = std::max({now, model.held_until, UnheardUntil(model, processes, now)});
+  TimePoint ready = std::max({now, model.held_until, UnheardUntil(model, now)});
   const auto& [requests, tokens_budget] = model.budgets;
   if (requests.guessed()) ready = std::max(ready, requests.ReadyAt(1, now));
   if (tokens_budget.guessed()) {
@@ -71,6 +71,7 @@ std::array<SharedLimit, kLimitSlots> RateLimiter::Limits(const std::string& name
     const RateBudget& budget = BudgetOf(model, slot);
     SharedLimit& limit = limits[i];
     limit.learned = slot == LimitSlot::kRequests || slot == LimitSlot::kTokens;
+    limit.unheard = limit.learned && !model.heard;
     if (!budget.known() || budget.guessed()) continue;
     limit.per_second = budget.per_second();
     limit.capacity = budget.capacity();
@@ -83,10 +84,9 @@ bool RateLimiter::TakesBack(const std::string& name, LimitSlot slot) const {
   return BudgetOf(ModelOf(name), slot).takes_back();
 }
 
-TimePoint RateLimiter::UnheardUntil(const Model& model, std::int64_t processes, TimePoint now) {
-  const std::int64_t first = std::max<std::int64_t>(1, kUnheardCalls / processes);
-  if (model.heard || model.open < first) return now;
-  std::int64_t most = first;
+TimePoint RateLimiter::UnheardUntil(const Model& model, TimePoint now) {
+  if (model.heard || model.open < kUnheardCalls) return now;
+  std::int64_t most = kUnheardCalls;
   TimePoint until = model.opened_at;
   while (most <= model.open) {
     most *= 2;

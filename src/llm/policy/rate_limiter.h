@@ -84,9 +84,8 @@ class RateLimiter {
   // When a call that may cost `tokens` (prompt and token limit) may be sent; `now`: at once.
   TimePoint ReadyAt(const std::string& model, std::int64_t tokens, TimePoint now) const;
   // The same for what no other process can know of: the server's word to wait, that no head has
-  // come yet, limits that are guesses. `processes` share what may be sent before the first head.
-  TimePoint OwnReadyAt(const std::string& model, std::int64_t tokens, std::int64_t processes,
-                       TimePoint now) const;
+  // come yet, limits that are guesses.
+  TimePoint OwnReadyAt(const std::string& model, std::int64_t tokens, TimePoint now) const;
   // The limits as they seem to stand here, to be kept with other processes; `per_second` 0 where
   // one is not known.
   std::array<SharedLimit, kLimitSlots> Limits(const std::string& model, TimePoint now) const;
@@ -121,7 +120,7 @@ class RateLimiter {
   Model* Find(const std::string& model);
   const Model& ModelOf(const std::string& model) const;
   const RateBudget& BudgetOf(const Model& model, LimitSlot slot) const;
-  static TimePoint UnheardUntil(const Model& model, std::int64_t processes, TimePoint now);
+  static TimePoint UnheardUntil(const Model& model, TimePoint now);
 
   Budgets all_;                          // of the options
   std::map<std::string, Model> models_;  // of the server; nodes do not move

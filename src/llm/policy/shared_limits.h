@@ -34,6 +34,7 @@ struct SharedLimit {
   double level = 0;
   double total = 0;      // ever taken by all, as far as they remember
   bool learned = false;  // from heads, so that others may know it better
+  bool unheard = false;  // no head has come yet: there may be such a limit
 };
 
 struct SharedAsk {
