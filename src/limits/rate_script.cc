@@ -6,16 +6,17 @@ namespace postgen {
 // may be sent before any head has come is RateLimiter's.
 const char kRateScript[] = R"(
 local MARGIN, SMOOTH, SMOOTH_TIME, SMOOTH_SHARE, KEEP, HAIR = 0.25, 0.1, 600, 0.97, 600, 1e-6
-local UNHEARD, UNHEARD_TIME = 32, 0.25
+local UNHEARD, UNHEARD_TIME, WAY_TIME = 32, 0.25, 0.1
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
 local function load(key)
   local s = redis.call('HMGET', key, 'tat', 'rate', 'cap', 'total', 'newest', 'hold', 'smooth',
-                       'born')
+                       'born', 'way', 'way_at')
   return {key = key, tat = tonumber(s[1]), rate = tonumber(s[2]) or 0, cap = tonumber(s[3]) or 0,
           total = tonumber(s[4]) or 0, newest = tonumber(s[5]) or -1, hold = tonumber(s[6]) or 0,
-          smooth = tonumber(s[7]) or 0, born = tonumber(s[8]) or now}
+          smooth = tonumber(s[7]) or 0, born = tonumber(s[8]) or now,
+          way = (tonumber(s[9]) or 0) * math.exp(((tonumber(s[10]) or now) - now) / WAY_TIME)}
 end
 local function speed(l)
   return l.smooth > now and l.rate * SMOOTH_SHARE or l.rate
@@ -34,7 +35,7 @@ local function store(l)
     redis.call('HSET', l.key, 'tat', now + full, 'rate', l.rate, 'cap', l.cap)
   end
   redis.call('HSET', l.key, 'total', l.total, 'newest', l.newest, 'hold', l.hold, 'smooth', l.smooth,
-             'born', l.born)
+             'born', l.born, 'way', l.way, 'way_at', now)
   redis.call('PEXPIRE', l.key, math.ceil((KEEP + full) * 1000))
   return full
 end
@@ -42,19 +43,22 @@ end
 if ARGV[1] == 'heard' then
   local age, hold = tonumber(ARGV[2]), tonumber(ARGV[3])
   for i, key in ipairs(KEYS) do
-    local a = 4 + (i - 1) * 5
+    local a = 4 + (i - 1) * 6
     local l = load(key)
     fill(l)
-    local rate, cap = tonumber(ARGV[a]), tonumber(ARGV[a + 1])
-    local remaining, total, refused = tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3]), ARGV[a + 4] == '1'
+    local rate, cap, remaining = tonumber(ARGV[a]), tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2])
+    local total, way, refused = tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4]), ARGV[a + 5] == '1'
     if rate > 0 then l.rate, l.cap = rate, cap end
     if l.rate > 0 then
       -- A call that was sent later has told more; one of a total that is not ours tells nothing.
       if remaining >= 0 and total >= l.newest and total <= l.total then
         local level = math.min(l.cap, remaining + speed(l) * age) - (l.total - total)
+        -- Calls that left together arrive in any order: those that were on their way with this one
+        -- may come after it and need what it saw.
+        local least = level - way
         -- While bursts are held back the level says less than the pace.
-        if l.smooth > now and l.level then level = math.min(level, l.level) end
-        l.level, l.newest = level, total
+        if l.smooth > now and l.level then least = math.min(least, l.level) end
+        l.level, l.newest = math.max(least, math.min(level, l.level or least)), total
       end
       l.level = math.min(l.level or l.cap, l.cap)
       if refused then
@@ -81,6 +85,7 @@ for i, key in ipairs(KEYS) do
   l.level = math.min(l.level, l.cap)
   local debt = tonumber(ARGV[a + 4])
   l.level, l.total = math.min(top(l), l.level - debt), l.total + debt
+  l.way = math.max(0, l.way + debt)
   l.tokens, l.unheard = i > tokens_from, ARGV[a] == '2' and l.rate == 0
   limits[i] = l
 end
@@ -106,7 +111,7 @@ for j = 4 + #KEYS * 5, #ARGV do
   end
   if wait > 0 then break end
   for _, l in ipairs(limits) do
-    l.level, l.total = l.level - l.need, l.total + l.need
+    l.level, l.total, l.way = l.level - l.need, l.total + l.need, l.way + l.need
   end
   granted = granted + 1
 end
@@ -118,7 +123,8 @@ for i, l in ipairs(limits) do
   answer[i + 2] = {limited and 1 or 0, math.floor(l.rate * 60 + 0.5),
                    math.floor(math.max(0, l.level)), limited and math.ceil(l.wait * 1000) or -1,
                    math.ceil(full * 1000), tostring(l.rate), tostring(l.cap), tostring(l.level),
-                   string.format('%.6f', l.total)}
+                   string.format('%.6f', l.total),
+                   tostring(l.way)}
 end
 return answer
 )";

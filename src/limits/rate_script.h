@@ -6,6 +6,7 @@
 //   rate, cap   units a second, and the most that may be left
 //   total   ever taken
 //   newest  `total` of the newest call whose head has told what is left
+//   way, way_at   taken so lately that it may still be on its way to the server, fading
 //   hold    nothing is granted until then: the server's word
 //   born    when the first call was heard of
 //   smooth  no bursts until then, after a refusal that the limit does not explain
@@ -16,10 +17,11 @@
 //   asker believes, debt (taken already; less than 0: given back). Then the tokens of each call
 //   that waits. Returns {granted, milliseconds until the next fits}, then for each key what
 //   redis-cell would say and more: {limited, limit a minute, remaining, retry after ms or -1, full
-//   after ms, rate, cap, level, total}, the last four as texts.
+//   after ms, rate, cap, level, total, way}, the last five as texts.
 //
-// heard: ARGV is "heard", seconds since the call was sent, seconds to hold, and for each key five
-//   numbers: rate, cap, remaining (-1: not told), total when the call was sent, refused (0 or 1).
+// heard: ARGV is "heard", seconds since the call was sent, seconds to hold, and for each key six
+//   numbers: rate, cap, remaining (-1: not told), total and way when the call was sent, refused (0
+//   or 1).
 #ifndef POSTGEN_SRC_LIMITS_RATE_SCRIPT_H_
 #define POSTGEN_SRC_LIMITS_RATE_SCRIPT_H_
 

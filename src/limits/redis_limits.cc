@@ -117,7 +117,7 @@ SharedAnswer ReadAnswer(const SharedAsk& ask, const RedisReply& reply) {
   answer.wait = std::chrono::milliseconds(reply.elements[1].integer);
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::vector<RedisReply>& told = reply.elements[i + 2].elements;
-    if (told.size() != 9) return {};
+    if (told.size() != 10) return {};
     SharedLimit& limit = answer.limits[Index(slots[i])];
     limit.learned = ask.limits[Index(slots[i])].learned;
     limit.unheard = ask.limits[Index(slots[i])].unheard;
@@ -125,6 +125,7 @@ SharedAnswer ReadAnswer(const SharedAsk& ask, const RedisReply& reply) {
     limit.capacity = Number(told[6]);
     limit.level = Number(told[7]);
     limit.total = Number(told[8]);
+    limit.on_way = Number(told[9]);
   }
   return answer;
 }
@@ -138,7 +139,7 @@ std::vector<std::string> HeadCommand(const SharedHead& head) {
     command.insert(command.end(),
                    {Text(limit.per_second), Text(limit.capacity),
                     Text(head.remaining[Index(slot)].value_or(-1)), Text(head.totals[Index(slot)]),
-                    head.refused[Index(slot)] ? "1" : "0"});
+                    Text(head.on_way[Index(slot)]), head.refused[Index(slot)] ? "1" : "0"});
   }
   return command;
 }

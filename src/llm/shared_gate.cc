@@ -218,6 +218,7 @@ SharedGate::Ticket SharedGate::Take(const std::string& name, std::int64_t tokens
   for (std::size_t i = 0; i < kLimitSlots; ++i) {
     ticket.totals[i] =
         model.known[i].total + model.debts[i] - Cost(i, model.credit_calls, model.credit_tokens);
+    ticket.on_way[i] = model.known[i].on_way + model.debts[i];
   }
   if (!model.away) ReturnLater(name, &model);
   return ticket;
@@ -251,6 +252,7 @@ SharedHead SharedGate::MakeHead(const Ticket& ticket, const std::string& name,
   head.model = name;
   head.limits = limiter_->Limits(name, now);
   head.totals = ticket.totals;
+  head.on_way = ticket.on_way;
   head.age = now - ticket.sent;
   const auto told = [](const RateReading& reading) -> std::optional<double> {
     if (!reading.remaining) return std::nullopt;

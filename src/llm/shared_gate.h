@@ -45,6 +45,7 @@ class SharedGate {
 
   struct Ticket {
     PerLimit<double> totals = {};
+    PerLimit<double> on_way = {};
     TimePoint sent;
   };
 

@@ -33,6 +33,7 @@ struct SharedLimit {
   double capacity = 0;
   double level = 0;
   double total = 0;      // ever taken by all, as far as they remember
+  double on_way = 0;     // of it, what may still be on its way to the server
   bool learned = false;  // from heads, so that others may know it better
   bool unheard = false;  // no head has come yet: there may be such a limit
 };
@@ -63,6 +64,7 @@ struct SharedHead {
   PerLimit<SharedLimit> limits;               // as they are known after that head
   PerLimit<std::optional<double>> remaining;  // as the server said
   PerLimit<double> totals = {};               // of all, when the call was sent
+  PerLimit<double> on_way = {};               // and of them on their way with it
   PerLimit<bool> refused = {};                // though there should have been something left
   Duration age = {};                          // since the call was sent
   Duration hold = {};                         // the server's word to wait
