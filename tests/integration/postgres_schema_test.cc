@@ -36,9 +36,9 @@ TEST_CASE("a fresh database is refused before anything is paid for, and migrated
   CHECK(profile.error().code == Code::kStore);
   CHECK(Contains(profile.error().message, "there is no table kol_profiles"));
 
-  CHECK(*MigrateAndWait(stores.posts()) == Strings{"created table post_records",
-                                                   "created table kol_profiles",
-                                                   "created table postgen_requests"});
+  CHECK(*MigrateAndWait(stores.posts()) ==
+        Strings{"created table post_records", "created table kol_profiles",
+                "created table postgen_requests", "created table postgen_spending"});
   CHECK(MigrateAndWait(stores.posts())->empty());
   CHECK(CheckAndWait(stores.posts()).ok());
   CHECK(PutAndWait(stores.posts(), TestRow("one")).ok());
@@ -57,7 +57,8 @@ TEST_CASE("tables as the app creates them lack trigger_type until they are migra
                                                    "added column post_records.generation_mode",
                                                    "added column post_records.has_trending_topic",
                                                    "added column post_records.topic_content",
-                                                   "created table postgen_requests"});
+                                                   "created table postgen_requests",
+                                                   "created table postgen_spending"});
   CHECK(MigrateAndWait(stores.posts())->empty());
   REQUIRE(PutAndWait(stores.posts(), TestRow("one")).ok());
   CHECK(**GetAndWait(stores.posts(), "one") == TestRow("one"));
