@@ -6,7 +6,7 @@ namespace postgen {
 // may be sent before any head has come is RateLimiter's.
 const char kRateScript[] = R"(
 local MARGIN, SMOOTH, SMOOTH_TIME, SMOOTH_SHARE, KEEP, HAIR = 0.25, 0.1, 600, 0.97, 600, 1e-6
-local UNHEARD, UNHEARD_TIME, WAY_TIME = 32, 0.25, 0.1
+local UNHEARD, UNHEARD_TIME, WAY_TIME, TURN_GRACE = 32, 0.25, 0.1, 0.02
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
@@ -74,7 +74,7 @@ end
 local returning, tokens_from = ARGV[2] == '1', #KEYS - tonumber(ARGV[3])
 local limits = {}
 for i, key in ipairs(KEYS) do
-  local a = 4 + (i - 1) * 5
+  local a = 5 + (i - 1) * 5
   local l = load(key)
   local rate, cap, level = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
   if rate > 0 and (ARGV[a] == '0' or l.rate == 0) then l.rate, l.cap = rate, cap end
@@ -90,8 +90,14 @@ for i, key in ipairs(KEYS) do
   limits[i] = l
 end
 
-local granted, wait = 0, 0
-for j = 4 + #KEYS * 5, #ARGV do
+-- One who waits for a limit has the turn, so that those who need less cannot go on taking what it
+-- waits for. Who has had it leaves the next one to another.
+local who, turns = ARGV[4], redis.call('HMGET', KEYS[1], 'turn', 'turn_at', 'last', 'last_at')
+local turn, turn_at = turns[1] or '', tonumber(turns[2]) or 0
+local others = turn ~= '' and turn ~= who and now < turn_at + TURN_GRACE
+
+local granted, wait, short = 0, 0, 0
+for j = 5 + #KEYS * 5, #ARGV do
   local tokens = tonumber(ARGV[j])
   for _, l in ipairs(limits) do
     l.need = l.tokens and tokens or 1
@@ -105,15 +111,26 @@ for j = 4 + #KEYS * 5, #ARGV do
       -- A call larger than the whole bucket waits until that is full.
       local most = top(l)
       local missing = math.min(l.need + math.min(l.rate * MARGIN, most / 4), most) - l.level
-      if missing > HAIR then l.wait = math.max(l.wait, missing / speed(l)) end
+      if missing > HAIR then
+        short = math.max(short, missing / speed(l))
+        l.wait = math.max(l.wait, short)
+      end
     end
     wait = math.max(wait, l.wait)
   end
+  if others then wait = math.max(wait, turn_at - now + TURN_GRACE) end
   if wait > 0 then break end
   for _, l in ipairs(limits) do
     l.level, l.total, l.way = l.level - l.need, l.total + l.need, l.way + l.need
   end
   granted = granted + 1
+end
+
+local again = turns[3] == who and now < tonumber(turns[4]) + 2 * TURN_GRACE
+if granted > 0 and turn == who then
+  redis.call('HSET', KEYS[1], 'turn', '', 'last', who, 'last_at', now)
+elseif short > 0 and not others and not again then
+  redis.call('HSET', KEYS[1], 'turn', who, 'turn_at', now + short)
 end
 
 local answer = {granted, math.ceil(wait * 1000)}

@@ -7,12 +7,14 @@
 //   total   ever taken
 //   newest  `total` of the newest call whose head has told what is left
 //   way, way_at   taken so lately that it may still be on its way to the server, fading
+//   turn, turn_at   of the first key: whose turn it is, and when its call fits
+//   last, last_at   who had the turn before, until when
 //   hold    nothing is granted until then: the server's word
 //   born    when the first call was heard of
 //   smooth  no bursts until then, after a refusal that the limit does not explain
 //
 // take: ARGV is "take", whether the asker returns (0 or 1), how many limits count tokens (the last
-//   of KEYS), and for each key five numbers: learned (0: of the options; 1: of heads, so that
+//   of KEYS), the asker's name, and for each key five numbers: learned (0: of the options; 1: of heads, so that
 //   another may know it better; 2: no head has come as yet), rate (0: not known), cap, level as the
 //   asker believes, debt (taken already; less than 0: given back). Then the tokens of each call
 //   that waits. Returns {granted, milliseconds until the next fits}, then for each key what

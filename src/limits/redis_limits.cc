@@ -8,6 +8,7 @@
 
 #include "digest/sha256.h"
 #include "limits/rate_script.h"
+#include "runtime/random.h"
 
 namespace postgen {
 namespace {
@@ -66,6 +67,7 @@ class RedisLimits final : public SharedLimits {
       : redis_(redis), roll_(roll), executor_(std::move(executor)) {}
 
   void Ask(SharedAsk ask, AnswerCallback done) override {
+    ask.asker = name_;
     std::vector<std::string> command = AskCommand(ask);
     redis_->Run(std::move(command), [executor = executor_, ask = std::move(ask),
                                      done = std::move(done)](const RedisReply& reply) {
@@ -86,6 +88,7 @@ class RedisLimits final : public SharedLimits {
   RedisClient* const redis_;
   const ProcessRoll* const roll_;
   const std::shared_ptr<Executor> executor_;
+  const std::string name_ = NewUuid();
 };
 
 }  // namespace
@@ -95,7 +98,8 @@ std::vector<std::string> AskCommand(const SharedAsk& ask) {
   std::vector<std::string> command = Command(ask.scope, ask.model, slots);
   std::size_t of_tokens = 0;
   for (const LimitSlot slot : slots) of_tokens += CountsTokens(slot) ? 1 : 0;
-  command.insert(command.end(), {"take", ask.returning ? "1" : "0", std::to_string(of_tokens)});
+  command.insert(command.end(),
+                 {"take", ask.returning ? "1" : "0", std::to_string(of_tokens), ask.asker});
   for (const LimitSlot slot : slots) {
     const SharedLimit& limit = ask.limits[Index(slot)];
     command.insert(command.end(), {limit.unheard   ? "2"

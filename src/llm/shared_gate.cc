@@ -50,7 +50,8 @@ TimePoint SharedGate::ReadyAt(const std::string& name, std::int64_t tokens, Time
   Model& model = models_[name];
   if (model.away) {
     LearnShares(name, &model);
-    return std::max(limiter_->ReadyAt(name, tokens, now), ShareReadyAt(model, tokens, now));
+    return std::max(limiter_->ReadyAt(name, tokens, now, limits_->processes()),
+                    ShareReadyAt(model, tokens, now));
   }
   const TimePoint own = limiter_->OwnReadyAt(name, tokens, now);
   if (own > now) return own;
@@ -129,8 +130,12 @@ void SharedGate::Ask(const std::string& name, Model* model, std::vector<std::int
   }
   if (!model->away) {
     model->ask_timer = executor_->RunAt(now + kAnswerLimit, [this, name, id = model->ask] {
-      Model& late = models_[name];
-      if (late.asking && late.ask == id) GoAway(name, &late);
+      // An answer may be here already, if it is this thread that is late.
+      executor_->Post([this, alive = alive_, name, id] {
+        if (!*alive) return;
+        Model& late = models_[name];
+        if (late.asking && late.ask == id) GoAway(name, &late);
+      });
     });
   }
   limits_->Ask(std::move(ask), [this, alive = alive_, name, id = model->ask,
@@ -147,8 +152,14 @@ void SharedGate::OnAnswer(const std::string& name, std::uint64_t ask,
   executor_->CancelTimer(std::exchange(model.ask_timer, 0));
   model.asking = false;
   if (answer.away) return GoAway(name, &model);
-  model.away = false;
-  model.shares = {};
+  if (std::exchange(model.away, false)) {
+    // Of a longer time, what the heads have told by now says more than what was taken.
+    if (now - model.away_since < kShortly) {
+      for (std::size_t i = 0; i < kLimitSlots; ++i) model.debts[i] += model.taken_away[i];
+    }
+    model.shares = {};
+    model.taken_away = {};
+  }
   model.known = answer.limits;
   model.known_at = now;
   const bool all = answer.granted >= calls.size();
@@ -170,6 +181,7 @@ void SharedGate::GoAway(const std::string& name, Model* model) {
   model->retry_at = executor_->Now() + kRetry;
   if (model->away) return;
   model->away = true;
+  model->away_since = executor_->Now();
   LearnShares(name, model);
   on_change_();
 }
@@ -208,7 +220,10 @@ SharedGate::Ticket SharedGate::Take(const std::string& name, std::int64_t tokens
   Ticket ticket;
   ticket.sent = now;
   if (model.away) {
-    for (std::size_t i = 0; i < kLimitSlots; ++i) model.shares[i].Take(Cost(i, 1, tokens), now);
+    for (std::size_t i = 0; i < kLimitSlots; ++i) {
+      model.shares[i].Take(Cost(i, 1, tokens), now);
+      model.taken_away[i] += Cost(i, 1, tokens);
+    }
   } else if (model.credit_calls > 0 && model.credit_tokens >= tokens) {
     --model.credit_calls;
     model.credit_tokens -= tokens;

@@ -33,6 +33,8 @@ class SharedGate {
   static constexpr std::chrono::milliseconds kAnswerLimit{20};
   // Between two tries to reach others that are away.
   static constexpr std::chrono::milliseconds kRetry{250};
+  // The others still hear of calls that were sent while they were away for so long at the most.
+  static constexpr std::chrono::milliseconds kShortly{5000};
   // What was granted and is not used goes back after this.
   static constexpr std::chrono::milliseconds kKeep{50};
   // Refusals are looked at again so soon at the earliest and at the latest.
@@ -92,7 +94,9 @@ class SharedGate {
     std::int64_t credit_tokens = 0;
     TimerId return_timer = 0;
     PerLimit<double> debts = {};  // the others have yet to hear of
+    TimePoint away_since = TimePoint::min();
     PerLimit<RateBudget> shares;  // while they are away
+    PerLimit<double> taken_away = {};
     bool telling = false;
   };
 

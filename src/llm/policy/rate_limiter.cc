@@ -27,9 +27,10 @@ RateLimiter::RateLimiter(const RateLimits& limits, TimePoint now) {
   if (limits.tpm) all_.tokens = RateBudget::Fixed(*limits.tpm, now);
 }
 
-TimePoint RateLimiter::ReadyAt(const std::string& name, std::int64_t tokens, TimePoint now) const {
+TimePoint RateLimiter::ReadyAt(const std::string& name, std::int64_t tokens, TimePoint now,
+                               std::int64_t processes) const {
   const Model& model = ModelOf(name);
-  return std::max({now, model.held_until, UnheardUntil(model, now),
+  return std::max({now, model.held_until, UnheardUntil(model, processes, now),
                    model.budgets.ReadyAt(tokens, now), model.burst.ReadyAt(1, now),
                    all_.ReadyAt(tokens, now)});
 }
@@ -37,7 +38,7 @@ TimePoint RateLimiter::ReadyAt(const std::string& name, std::int64_t tokens, Tim
 TimePoint RateLimiter::OwnReadyAt(const std::string& name, std::int64_t tokens,
                                   TimePoint now) const {
   const Model& model = ModelOf(name);
-  TimePoint ready = std::max({now, model.held_until, UnheardUntil(model, now)});
+  TimePoint ready = std::max({now, model.held_until, UnheardUntil(model, 1, now)});
   const auto& [requests, tokens_budget] = model.budgets;
   if (requests.guessed()) ready = std::max(ready, requests.ReadyAt(1, now));
   if (tokens_budget.guessed()) {
@@ -84,9 +85,9 @@ bool RateLimiter::TakesBack(const std::string& name, LimitSlot slot) const {
   return BudgetOf(ModelOf(name), slot).takes_back();
 }
 
-TimePoint RateLimiter::UnheardUntil(const Model& model, TimePoint now) {
-  if (model.heard || model.open < kUnheardCalls) return now;
-  std::int64_t most = kUnheardCalls;
+TimePoint RateLimiter::UnheardUntil(const Model& model, std::int64_t processes, TimePoint now) {
+  std::int64_t most = std::max<std::int64_t>(1, kUnheardCalls / processes);
+  if (model.heard || model.open < most) return now;
   TimePoint until = model.opened_at;
   while (most <= model.open) {
     most *= 2;

@@ -82,7 +82,9 @@ class RateLimiter {
   bool Knows(const std::string& model) const;
 
   // When a call that may cost `tokens` (prompt and token limit) may be sent; `now`: at once.
-  TimePoint ReadyAt(const std::string& model, std::int64_t tokens, TimePoint now) const;
+  // Before the first head `processes` share what may be sent.
+  TimePoint ReadyAt(const std::string& model, std::int64_t tokens, TimePoint now,
+                    std::int64_t processes = 1) const;
   // The same for what no other process can know of: the server's word to wait, that no head has
   // come yet, limits that are guesses.
   TimePoint OwnReadyAt(const std::string& model, std::int64_t tokens, TimePoint now) const;
@@ -120,7 +122,7 @@ class RateLimiter {
   Model* Find(const std::string& model);
   const Model& ModelOf(const std::string& model) const;
   const RateBudget& BudgetOf(const Model& model, LimitSlot slot) const;
-  static TimePoint UnheardUntil(const Model& model, TimePoint now);
+  static TimePoint UnheardUntil(const Model& model, std::int64_t processes, TimePoint now);
 
   Budgets all_;                          // of the options
   std::map<std::string, Model> models_;  // of the server; nodes do not move

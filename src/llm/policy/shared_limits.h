@@ -41,6 +41,7 @@ struct SharedLimit {
 struct SharedAsk {
   std::string scope;  // tells endpoint and key
   std::string model;
+  std::string asker;             // set by SharedLimits: unlike any other's
   PerLimit<SharedLimit> limits;  // as they seem here
   // The others were away: they may remember more than there is.
   bool returning = false;

@@ -75,10 +75,11 @@ struct World {
 
 class SimulatedLimits final : public SharedLimits {
  public:
-  explicit SimulatedLimits(World* world) : world_(world) {}
+  SimulatedLimits(World* world, std::string name) : world_(world), name_(std::move(name)) {}
 
   void Ask(SharedAsk ask, AnswerCallback done) override {
     ++world_->asks;
+    ask.asker = name_;
     world_->In(world_->fleet.redis_s / 2, [this, ask = std::move(ask), done = std::move(done)] {
       const SharedAnswer answer =
           world_->RedisAway() ? SharedAnswer()
@@ -98,6 +99,7 @@ class SimulatedLimits final : public SharedLimits {
   double RedisTime() const { return 1.7e9 + world_->NowSeconds(); }
 
   World* const world_;
+  const std::string name_;
 };
 
 struct Outcome {
@@ -116,7 +118,8 @@ struct Outcome {
 // One process with more to send than the limits allow.
 class Process {
  public:
-  Process(World* world, Outcome* out) : world_(world), out_(out), limits_(world) {
+  Process(World* world, Outcome* out, int number)
+      : world_(world), out_(out), limits_(world, std::to_string(number)) {
     LlmOptions options;
     options.max_in_flight = world->s.max_in_flight;
     if (world->s.configured) {
@@ -220,7 +223,7 @@ Outcome Run(const Scenario& scenario, const Fleet& fleet, std::uint64_t seed) {
   Outcome out;
   std::vector<std::unique_ptr<Process>> processes;
   for (int i = 0; i < fleet.processes; ++i) {
-    processes.push_back(std::make_unique<Process>(&world, &out));
+    processes.push_back(std::make_unique<Process>(&world, &out, i));
     const auto at = static_cast<std::size_t>(i);
     const double start = at < fleet.starts_s.size() ? fleet.starts_s[at] : 0;
     world.In(start, [process = processes.back().get()] { process->Start(); });
