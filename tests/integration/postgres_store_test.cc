@@ -95,5 +95,46 @@ TEST_CASE("nothing of the session outlives a statement, as poolers need it") {
                        "AND application_name = 'postgen'") == "idle");
 }
 
+TEST_CASE("what is spent is added up in a table of our own, which migrate makes") {
+  const TestDatabase database;
+  TestStores one(database.Url());
+  TestStores other(database.Url());
+  const auto spend = [](const TestStores& stores, const SpendingEntry& entry) {
+    return Await<SpendingTotal>([&](SpendingLedger::TotalCallback done) {
+      stores.stores.spending->Add(entry, Soon(), std::move(done));
+    });
+  };
+  const auto missing = spend(one, {.scope = "key", .amount = 1, .bound = 10});
+  REQUIRE_FALSE(missing.ok());
+  CHECK(missing.error().code == Code::kStore);
+  CHECK_FALSE(missing.error().details.transient);
+  CHECK(missing.error().message.find("migrate") != std::string::npos);
+
+  REQUIRE(MigrateAndWait(one.posts()).ok());
+  const auto first = spend(one, {.scope = "key", .amount = 600, .bound = 1000});
+  REQUIRE(first.ok());
+  CHECK(first->added);
+  const auto refused = spend(other, {.scope = "key", .amount = 401, .bound = 1000});
+  REQUIRE(refused.ok());
+  CHECK_FALSE(refused->added);
+  CHECK(refused->spent == 600);
+  CHECK(refused->day == first->day);
+  CHECK(spend(other, {.scope = "key", .amount = 400, .bound = 1000})->added);
+  CHECK(spend(one, {.scope = "key", .day = first->day, .amount = -900})->spent == 100);
+  CHECK(database.Query("SELECT day FROM postgen_spending") ==
+        database.Query("SELECT (now() AT TIME ZONE 'UTC')::date - date '1970-01-01'"));
+
+  // Many at once: no sum is passed, and none is lost.
+  Answers<SpendingTotal> answers;
+  for (int i = 0; i < 100; ++i) {
+    const TestStores& stores = i % 2 == 0 ? one : other;
+    stores.stores.spending->Add({.scope = "many", .amount = 30, .bound = 1000}, Soon(),
+                                answers.Callback());
+  }
+  int added = 0;
+  for (const Result<SpendingTotal>& total : answers.Wait(100)) added += total.ok() && total->added;
+  CHECK(added == 33);
+}
+
 }  // namespace
 }  // namespace postgen

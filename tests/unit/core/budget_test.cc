@@ -124,7 +124,7 @@ TEST_CASE("what posts cost is added up over restarts") {
 
 TEST_CASE("a post that might pass the budget is refused before anything is paid") {
   Fixture f;
-  const auto generator = f.Open(0.0003);
+  const auto generator = f.Open(0.001);
   const auto post = generator->Generate(Fixture::Request());
   REQUIRE_FALSE(post.ok());
   CHECK(post.error().code == Code::kBudget);
