@@ -25,6 +25,8 @@ constexpr double kShareRecovery = 0.005;  // a second
 constexpr double kGuessCut = 0.9;
 constexpr double kDeepGuessCut = 0.7;
 constexpr double kSoonSeconds = 2;
+constexpr double kNearRefused = 0.97;
+constexpr double kProbing = 0.0005;    // a second
 constexpr double kMostGuessShare = 2;  // it may have been too low, too
 // Calls that left within so short a time may arrive in another order.
 constexpr double kOvertaking = 0.05;
@@ -63,9 +65,19 @@ RateBudget RateBudget::Burst(double per_minute, double capacity, TimePoint now) 
 
 double RateBudget::ShareAt(TimePoint now) const {
   if (share_at_ == TimePoint::min()) return 1;
-  const double known = SmoothAt(now) ? kSmoothShare : 1;
-  return std::min(guessed_ ? kMostGuessShare : known,
-                  share_ + kShareRecovery * SecondsBetween(share_at_, now));
+  const double seconds = SecondsBetween(share_at_, now);
+  if (guessed_) return GuessedShareAfter(seconds);
+  return std::min(SmoothAt(now) ? kSmoothShare : 1, share_ + kShareRecovery * seconds);
+}
+
+// Up to nearly what was refused last, and then so slowly that finding out whether it still is costs
+// few refusals.
+double RateBudget::GuessedShareAfter(double seconds) const {
+  const double near = std::max(share_, refused_rate_ * kNearRefused / per_second_);
+  const double until = (near - share_) / kShareRecovery;
+  const double share =
+      seconds < until ? share_ + kShareRecovery * seconds : near + kProbing * (seconds - until);
+  return std::min(kMostGuessShare, share);
 }
 
 double RateBudget::RateAt(TimePoint now) const {
@@ -203,6 +215,7 @@ void RateBudget::Refuse(const RateReading& reading, const Taken& taken, TimePoin
   const bool soon = SmoothAt(now) && SecondsBetween(share_at_, now) < kSoonSeconds;
   // A call a second finds out whether it is over.
   if (guessed_) {
+    refused_rate_ = RateAt(now);
     const double cut = per_second_ * (soon ? kDeepGuessCut : kGuessCut);
     per_second_ = std::max(cut, std::min(per_second_, taken.amount));
   }

@@ -66,6 +66,7 @@ class RateBudget {
   void GuessLimit(TimePoint now);
   double CapacityAt(TimePoint now) const;
   double ShareAt(TimePoint now) const;
+  double GuessedShareAfter(double seconds) const;
   double RateAt(TimePoint now) const;
   void Settle(TimePoint now);  // brings level_ up to `now`
 
@@ -77,6 +78,7 @@ class RateBudget {
   TimePoint settled_at_ = TimePoint::min();
   double total_ = 0;  // ever taken
   bool gives_back_ = true;
+  double refused_rate_ = 0;  // at which a guess was refused last
   // The rate of what was taken lately, for a limit that shows in refusals only.
   double pace_ = 0;
   TimePoint paced_at_ = TimePoint::min();

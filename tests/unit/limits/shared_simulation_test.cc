@@ -287,7 +287,7 @@ TEST_CASE("processes on one key keep its limits together") {
   };
   const auto with = [](auto change) {
     Scenario scenario;
-    scenario.seconds = 90;
+    scenario.seconds = 75;
     change(&scenario);
     return scenario;
   };
@@ -320,7 +320,7 @@ TEST_CASE("processes on one key keep its limits together") {
       {"Redis restarted empty after 30 s", with(nothing),
        fleet([](auto* f) { f->away_from_s = 30, f->away_until_s = 31, f->forgets = true; }), 0.93},
   };
-  constexpr std::uint64_t kSeeds = 3;
+  constexpr std::uint64_t kSeeds = 2;
   for (const Case& c : cases) {
     CAPTURE(c.name);
     const Figures figures = RunSeeds(c.scenario, c.fleet, kSeeds);

@@ -37,11 +37,16 @@ struct Outcome {
   int sent = 0;
   int refused = 0;
   int refused_after_head = 0;
+  int sent_late = 0;  // in the last third
+  int refused_late = 0;
   double accepted_tokens = 0;  // reserved, less what the server gave back
   int accepted = 0;
   double quota_use = 0;
   double over_burst = 0;  // requests sent beyond the rate and one burst; at most 0 is right
   std::uint64_t trace = 14695981039346656037U;
+  double refused_share_late() const {
+    return sent_late == 0 ? 0 : double(refused_late) / sent_late;
+  }
   double refused_share() const { return sent == 0 ? 0 : double(refused) / sent; }
   double refused_share_after_head() const {
     return sent == 0 ? 0 : double(refused_after_head) / sent;
@@ -87,6 +92,7 @@ class Simulation {
   }
 
  private:
+  bool IsLate(TimePoint at) const { return Seconds(at - kStart).count() > s_.seconds * 2 / 3; }
   double NowSeconds() const { return Seconds(now_ - kStart).count(); }
   double Uniform(double low, double high) {
     return std::uniform_real_distribution<double>(low, high)(rng_);
@@ -120,6 +126,7 @@ class Simulation {
       call->ticket = limiter_.Take(kModel, tokens, now_);
       concurrency_.Start();
       ++out_.sent;
+      if (IsLate(now_)) ++out_.sent_late;
       Trace(static_cast<std::uint64_t>(now_.time_since_epoch().count()));
       // The rate's bucket, overdrawn by so much.
       const double since = NowSeconds();
@@ -139,6 +146,7 @@ class Simulation {
       At(now_ + Network(), [this, call, readings, kind = *refused] {
         ++out_.refused;
         if (call->sent >= heard_at_) ++out_.refused_after_head;
+        if (IsLate(call->sent)) ++out_.refused_late;
         const bool known = limiter_.Look(now_).rpm.has_value();
         limiter_.OnHead(&call->ticket, readings, now_);
         limiter_.OnRefused(&call->ticket, kind, readings, FromSeconds(0.1), now_);
@@ -186,6 +194,7 @@ struct Figures {
   double mean_refused = 0;
   double most_refused = 0;
   double most_over = -1e9;
+  double mean_refused_late = 0;
 };
 
 Figures RunSeeds(const Scenario& scenario, std::uint64_t seeds) {
@@ -197,6 +206,7 @@ Figures RunSeeds(const Scenario& scenario, std::uint64_t seeds) {
     f.mean_refused += out.refused_share_after_head() / static_cast<double>(seeds);
     f.most_refused = std::max(f.most_refused, out.refused_share_after_head());
     f.most_over = std::max(f.most_over, out.over_burst);
+    f.mean_refused_late += out.refused_share_late() / static_cast<double>(seeds);
   }
   return f;
 }
@@ -208,7 +218,8 @@ std::string Show(const char* name, const Figures& f) {
   };
   return std::string(name) + ": quota used " + percent(f.mean_use) + " (least " +
          percent(f.least_use) + "), refused after the first head " + percent(f.mean_refused) +
-         " (most " + percent(f.most_refused) + ")";
+         " (most " + percent(f.most_refused) + "), in the last third " +
+         percent(f.mean_refused_late);
 }
 
 TEST_CASE("saturated") {
@@ -243,12 +254,23 @@ TEST_CASE("saturated") {
   };
   for (const Case& c : cases) {
     const Figures figures = RunSeeds(c.scenario, 30);
-    MESSAGE(Show(c.name, figures));
+    MESSAGE(Show(c.name, figures) << ", seeds 1..30");
     CAPTURE(c.name);
     CHECK(figures.least_use >= c.least_use);
     CHECK(figures.mean_refused <= c.most_refused);
     if (c.scenario.heads == Heads::kLive) CHECK(figures.most_over <= 1);
   }
+}
+
+// A limit that shows in refusals only is found out by them, and then left in peace.
+TEST_CASE("a server that tells nothing is hardly refused once its limit is known") {
+  Scenario scenario;
+  scenario.heads = Heads::kAbsent;
+  scenario.seconds = 900;
+  const Figures figures = RunSeeds(scenario, 10);
+  MESSAGE(Show("nothing is told, 15 minutes", figures) << ", seeds 1..10");
+  CHECK(figures.least_use >= 0.95);
+  CHECK(figures.mean_refused_late <= 0.005);
 }
 
 // Whatever the server is like, over many seeds: the known limits are not exceeded by more than one
