@@ -99,7 +99,15 @@ TEST_CASE("processes take from one bucket, as many calls as fit, and hear when t
   SUBCASE("what was granted and not used comes back") {
     SharedAsk back = AskFor(10);
     back.debts[kRequests] = -20;
-    CHECK(one.Ask(back).granted == 10);
+    CHECK(other.Ask(back).granted == 10);
+  }
+  SUBCASE("who came short has the turn, whatever others need") {
+    SharedAsk back = AskFor(1);
+    back.debts[kRequests] = -20;
+    const SharedAnswer answer = one.Ask(back);
+    CHECK(answer.granted == 0);
+    CHECK(answer.wait > milliseconds(0));
+    CHECK(other.Ask(AskFor(1)).granted == 1);
   }
   SUBCASE("what was sent on account is owed") {
     SharedAsk owing = AskFor(1);
