@@ -73,7 +73,8 @@ struct SpooledPostInfo {
 // One line of PostGenerator::Diagnose.
 struct Diagnosis {
   enum class Level { kOk, kWarning, kError };
-  std::string subject;  // "llm", "store" (its schema included), "profiles", "cache", "shared", "budget"
+  std::string
+      subject;  // "llm", "store" (its schema included), "profiles", "cache", "shared", "budget"
   Level level = Level::kOk;
   std::string message;  // what was found and, unless kOk, what to do
 };

@@ -14,12 +14,12 @@
 //   smooth  no bursts until then, after a refusal that the limit does not explain
 //
 // take: ARGV is "take", whether the asker returns (0 or 1), how many limits count tokens (the last
-//   of KEYS), the asker's name, and for each key five numbers: learned (0: of the options; 1: of heads, so that
-//   another may know it better; 2: no head has come as yet), rate (0: not known), cap, level as the
-//   asker believes, debt (taken already; less than 0: given back). Then the tokens of each call
-//   that waits. Returns {granted, milliseconds until the next fits}, then for each key what
-//   redis-cell would say and more: {limited, limit a minute, remaining, retry after ms or -1, full
-//   after ms, rate, cap, level, total, way}, the last five as texts.
+//   of KEYS), the asker's name, and for each key five numbers: learned (0: of the options; 1: of
+//   heads, so that another may know it better; 2: no head has come as yet), rate (0: not known),
+//   cap, level as the asker believes, debt (taken already; less than 0: given back). Then the
+//   tokens of each call that waits. Returns {granted, milliseconds until the next fits}, then for
+//   each key what redis-cell would say and more: {limited, limit a minute, remaining, retry after
+//   ms or -1, full after ms, rate, cap, level, total, way}, the last five as texts.
 //
 // heard: ARGV is "heard", seconds since the call was sent, seconds to hold, and for each key six
 //   numbers: rate, cap, remaining (-1: not told), total and way when the call was sent, refused (0

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Several processes on one API key against a provider that enforces its limits, and what came of it.
+"""Several processes on one API key against a provider that enforces its limits.
 
     limits_harness.py --worker FILE --emulator FILE [--rpm 600 --tpm 120000 --seconds 60 ...]
 
@@ -22,7 +22,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 MINUTE_S = 60.0

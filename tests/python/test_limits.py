@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import postgen
 import pytest
+
+import postgen
 
 REQUEST = {"stock_code": "2330", "stock_name": "台積電", "kol_serial": 208, "versions": 2}
 
@@ -117,9 +118,9 @@ def test_shared_limits_that_are_away_are_said(emulator: Any) -> None:
         assert findings["shared"]["level"] == "warning"
         assert "share" in findings["shared"]["message"]
         assert "secret" not in json.dumps(findings)
-    with postgen.PostGenerator(**options, budget_usd_per_day=1) as generator:
-        with pytest.raises(postgen.BudgetError):  # what was spent today is not known
-            generator.generate(REQUEST)
+    unknown = postgen.PostGenerator(**options, budget_usd_per_day=1)
+    with unknown, pytest.raises(postgen.BudgetError):  # what was spent today is not known
+        unknown.generate(REQUEST)
 
 
 def test_tls_is_refused_with_a_reason() -> None:

@@ -7,7 +7,16 @@ from typing import Any
 
 # Groups that become one metric with a label, and the label's name.
 _LABELLED = {"tokens": "kind", "cache": "result", "stage_ms": "stage"}
-_GAUGES = {"pending", "in_flight", "waiting", "connected", "processes", "limit_usd", "spent_today_usd", "ledger_away"}
+_GAUGES = {
+    "pending",
+    "in_flight",
+    "waiting",
+    "connected",
+    "processes",
+    "limit_usd",
+    "spent_today_usd",
+    "ledger_away",
+}
 # Of an endpoint: counters; all else is a gauge.
 _ENDPOINT_COUNTERS = {"refused_429", "breaker_opened"}
 
