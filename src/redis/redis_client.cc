@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstddef>
 #include <deque>
+#include <future>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -18,9 +20,6 @@
 
 namespace postgen {
 namespace {
-
-// In which a limit is waited: each begins when this thread has its processor again.
-constexpr int kTurns = 4;
 
 // Arrays of replies do not nest deeper in any command of ours.
 constexpr int kMaxDepth = 2;
@@ -77,16 +76,28 @@ class RedisClient::Impl {
   }
 
   void IfLate(std::chrono::milliseconds limit, std::function<void()> late) {
-    loop_.Post([this, turn = limit / kTurns, late = std::move(late)] {
-      WaitForAnswers(sent_, turn, kTurns, late);
+    loop_.Post([this, limit, late = std::move(late)] {
+      loop_.RunAt(loop_.Now() + limit, [this, until = sent_, late] {
+        // Once more round the loop: what has come by now is read first.
+        loop_.Post([this, until, late] {
+          if (answered_ < until) late();
+        });
+      });
     });
   }
 
   void Stop() {
-    loop_.Post([this] {
+    // Ready when the task lets go of it, also where the loop has ended and does not run it.
+    auto flushed = std::make_shared<std::promise<void>>();
+    const std::future<void> done = flushed->get_future();
+    loop_.Post([this, flushed = std::move(flushed)]() mutable {
       stopped_ = true;
-      Drop("the client was stopped");
+      const bool connected = ready_.exchange(false);
+      // Let go of by the last answer, or when the connection is given up.
+      if (connected && answered_ < sent_) flushed_ = std::move(flushed);
     });
+    done.wait();
+    loop_.Post([this] { Drop("the client was stopped"); });
     loop_.Stop();
   }
 
@@ -263,17 +274,7 @@ class RedisClient::Impl {
   void OnAnswered() {
     ++answered_;
     if (!due_.empty()) due_.pop_front();
-  }
-
-  void WaitForAnswers(std::uint64_t until, Duration turn, int turns,
-                      const std::function<void()>& late) {
-    if (answered_ >= until) return;
-    if (turns == 0) return late();
-    loop_.RunAt(loop_.Now() + turn, [this, until, turn, turns, late] {
-      // Once more round the loop: what has come by now is read first.
-      loop_.Post(
-          [this, until, turn, turns, late] { WaitForAnswers(until, turn, turns - 1, late); });
-    });
+    if (answered_ == sent_) flushed_.reset();
   }
 
   // One timer, for the oldest command that is open; while connecting there is another limit.
@@ -281,9 +282,12 @@ class RedisClient::Impl {
     if (oldest_ != 0 || due_.empty()) return;
     oldest_ = loop_.RunAt(due_.front(), [this] {
       oldest_ = 0;
-      if (due_.empty()) return;
-      if (ready_ && due_.front() <= loop_.Now()) return Drop("it did not answer in time");
-      if (ready_) WatchOldest();
+      // Once more round the loop: what has come by now is read first.
+      loop_.Post([this] {
+        if (due_.empty() || oldest_ != 0 || greetings_ > 0) return;
+        if (due_.front() <= loop_.Now()) return Drop("it did not answer in time");
+        WatchOldest();
+      });
     });
   }
 
@@ -301,6 +305,7 @@ class RedisClient::Impl {
     ready_ = false;
     refused_.clear();
     due_.clear();
+    flushed_.reset();
     loop_.CancelTimer(std::exchange(limit_, 0));
     loop_.CancelTimer(std::exchange(oldest_, 0));
     Retry(why);
@@ -351,7 +356,8 @@ class RedisClient::Impl {
   TimerId oldest_ = 0;
   std::size_t greetings_ = 0;
   std::uint64_t sent_ = 0;
-  std::uint64_t answered_ = 0;  // or given up with their connection
+  std::uint64_t answered_ = 0;                   // or given up with their connection
+  std::shared_ptr<std::promise<void>> flushed_;  // who stops the client waits for it
   std::string refused_;
   std::deque<TimePoint> due_;
   std::chrono::milliseconds pause_ = kFirstPause;

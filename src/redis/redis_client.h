@@ -58,13 +58,13 @@ class RedisClient {
   // client's thread, or, where it is away, before returning. `done` must not block. Thread-safe.
   void Run(std::vector<std::string> arguments, Callback done);
 
-  // Calls `late` on the client's thread where what was given to Run() before is not answered within
-  // `limit`; forgets it else. Counted is the time in which the client could have heard an answer: a
-  // machine that is busy with other things is not a Redis that hangs. The answers may come yet, or
-  // kAway. Thread-safe.
+  // Calls `late` on the client's thread where what was given to Run() before is not answered after
+  // `limit`; forgets it else. The answers, or kAway, may come yet. Thread-safe.
   void IfLate(std::chrono::milliseconds limit, std::function<void()> late);
 
-  // Answers what is open with kAway, and ends the thread. Idempotent. Not on the client's thread.
+  // Waits for the answers to what is open, within kReplyLimit, so that a process that ends at once
+  // still leaves behind what it wrote; answers the rest with kAway, and ends the thread.
+  // Idempotent. Not on the client's thread.
   void Stop();
 
   // Until the first connection was made or has failed, or `limit` has come. Not on the client's

@@ -231,5 +231,41 @@ TEST_CASE("threads at once, cut again and again: every command is answered once,
   CHECK(wrong == 0);
 }
 
+TEST_CASE(
+    "a client that is stopped at once still sends what it was given; one that hangs is left") {
+  RedisServer server;
+  Connected reader(server.Url());
+  for (int i = 0; i < 20; ++i) {
+    CHECK(reader({"DEL", "k"}).is_integer());
+    Connected writer(server.Url());
+    writer.redis.Run({"SET", "k", std::string(100000, 'x')}, [](const RedisReply& /*reply*/) {});
+    writer.redis.Stop();
+    CHECK(reader({"STRLEN", "k"}).integer == 100000);
+  }
+  Connected writer(server.Url());
+  server.Freeze();
+  RedisReply::Kind kind = RedisReply::Kind::kText;
+  writer.redis.Run({"GET", "k"}, [&kind](const RedisReply& reply) { kind = reply.kind; });
+  writer.redis.Stop();
+  CHECK(kind == RedisReply::Kind::kAway);
+  server.Thaw();
+}
+
+TEST_CASE("late: told only of what is not answered") {
+  RedisServer server;
+  Connected redis(server.Url());
+  std::atomic<int> late{0};
+  const auto watch = [&] { redis.redis.IfLate(milliseconds(2), [&late] { ++late; }); };
+  CHECK(redis({"PING"}).text == "PONG");
+  watch();  // nothing is open
+  std::promise<void> answered;
+  server.Freeze();
+  redis.redis.Run({"PING"}, [&answered](const RedisReply& /*reply*/) { answered.set_value(); });
+  watch();
+  answered.get_future().wait();  // given up
+  CHECK(late == 1);
+  server.Thaw();
+}
+
 }  // namespace
 }  // namespace postgen
