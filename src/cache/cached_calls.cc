@@ -15,6 +15,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr int kLookRounds = 10;
+
 // At once where this is the executor's thread.
 void RunOn(Executor* executor, Task task) {
   if (executor->InThread()) return task();
@@ -191,23 +193,26 @@ void CachedCalls::LookUp(const FlightPtr& flight) {
     });
   });
   // While another process writes the text, Redis's own limit is good enough.
-  if (flight->step == step && !flight->waits_since) LimitLook(flight);
+  if (flight->step == step && !flight->waits_since) LimitLook(flight, kLookRounds);
 }
 
-// Redis's time is counted where its answers come in: by a clock of ours, a burst of posts or a busy
-// machine would look like a Redis that hangs, and texts that are there, or in another's hands,
-// would be written again.
-void CachedCalls::LimitLook(const FlightPtr& flight) {
-  auto late = [this, flight, step = flight->step] {
+// What is counted is time in which an answer could have been heard. Each round goes by Redis's
+// thread and by ours: a burst of posts here, or a thread without a processor, holds the clock, and
+// answers that came meanwhile go first. By a plain clock a busy machine looks like a Redis that
+// hangs, and texts that are there, or in another's hands, are written again.
+void CachedCalls::LimitLook(const FlightPtr& flight, int rounds) {
+  const auto next = [this, flight, rounds, step = flight->step] {
     if (flight->step != step) return;
+    if (rounds > 1) return LimitLook(flight, rounds - 1);
     ++counters_.too_late;
     OnLookedUp(flight, nullptr);
   };
+  constexpr milliseconds kRound = kLookLimit / kLookRounds;
   const auto& executor = parts_.executor;
   if (parts_.lock == nullptr) {
-    flight->timer = executor->RunAt(executor->Now() + kLookLimit, std::move(late));
+    flight->timer = executor->RunAt(executor->Now() + kRound, next);
   } else {
-    parts_.lock->IfLate(kLookLimit, [executor, late = std::move(late)] { executor->Post(late); });
+    parts_.lock->IfLate(kRound, [executor, next] { executor->Post(next); });
   }
 }
 

@@ -94,7 +94,7 @@ class CachedCalls {
   Ticket Add(const FlightPtr& flight, const LlmRequest& request, LlmSink sink);
 
   void LookUp(const FlightPtr& flight);
-  void LimitLook(const FlightPtr& flight);
+  void LimitLook(const FlightPtr& flight, int rounds);
   void OnLookedUp(const FlightPtr& flight, const std::shared_ptr<const std::string>& bytes);
   void AwaitOthers(const FlightPtr& flight);
 
