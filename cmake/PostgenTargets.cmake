@@ -83,10 +83,10 @@ function(postgen_room name)
   set_property(GLOBAL APPEND PROPERTY POSTGEN_ROOMS ${target})
 endfunction()
 
-# postgen_test(<name> SOURCES <file>... [LIBRARIES <target>...] [LABELS <label>...])
-# A doctest program; ctest lists each of its cases as <name>: <case>.
+# postgen_test(<name> [SERIAL] SOURCES <file>... [LIBRARIES <target>...] [LABELS <label>...])
+# A doctest program; ctest lists each of its cases as <name>: <case>. SERIAL: beside no other test.
 function(postgen_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL" "" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES} "${PROJECT_SOURCE_DIR}/tests/doctest_main.cc")
   # Not postgen_own: clang-tidy takes minutes for a file of doctest's macros and finds nothing there.
   target_link_libraries(${name} PRIVATE postgen_warnings)
@@ -97,5 +97,5 @@ function(postgen_test name)
   if(ARG_LABELS)
     set(labels LABELS "${ARG_LABELS}")
   endif()
-  doctest_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT 300 ${labels})
+  doctest_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT 300 RUN_SERIAL ${ARG_SERIAL} ${labels})
 endfunction()
