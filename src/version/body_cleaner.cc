@@ -14,6 +14,9 @@ constexpr std::string_view kMarks = "-*_#`+";
 // A longer run of marks means the same, and remembering it would cost time.
 constexpr std::size_t kMaxRun = 80;
 
+// Written as it is, wherever it comes within a line.
+bool IsPlain(char c) { return c != '\n' && c != '*' && c != '`' && c != ' ' && c != '\t'; }
+
 bool IsRun(std::string_view text, std::string_view marks) {
   return !text.empty() && marks.find(text.front()) != std::string_view::npos &&
          text.find_first_not_of(text.front()) == std::string_view::npos;
@@ -57,8 +60,15 @@ bool IsUndecided(std::string_view head) {
 }  // namespace
 
 void BodyCleaner::Push(std::string_view text, std::string* out) {
-  for (const char c : text) {
-    if (c == '\n') {
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (!in_head_ && IsPlain(c)) {
+      std::size_t end = at + 1;
+      while (end < text.size() && IsPlain(text[end])) ++end;
+      WriteMarks(out);
+      Write(text.substr(at, end - at), out);
+      at = end - 1;
+    } else if (c == '\n') {
       EndLine(out);
     } else if (!in_head_) {
       PushInLine(c, out);
@@ -100,18 +110,18 @@ void BodyCleaner::PushInLine(char c, std::string* out) {
   if (c == ' ' || c == '\t') {
     spaces_ += c;
   } else {
-    Write(c, out);
+    Write({&c, 1}, out);
   }
 }
 
 void BodyCleaner::WriteMarks(std::string* out) {
   const bool markdown = (mark_ == '*' && marks_ >= 2) || (mark_ == '`' && marks_ >= 3);
-  for (; !markdown && marks_ > 0; --marks_) Write(mark_, out);
+  for (; !markdown && marks_ > 0; --marks_) Write({&mark_, 1}, out);
   marks_ = 0;
   mark_ = 0;
 }
 
-void BodyCleaner::Write(char c, std::string* out) {
+void BodyCleaner::Write(std::string_view text, std::string* out) {
   if (!empty_) {
     if (line_ends_ == 0) {
       *out += spaces_;
@@ -122,7 +132,7 @@ void BodyCleaner::Write(char c, std::string* out) {
   spaces_.clear();
   line_ends_ = 0;
   empty_ = false;
-  *out += c;
+  *out += text;
 }
 
 }  // namespace postgen

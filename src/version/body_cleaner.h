@@ -26,7 +26,7 @@ class BodyCleaner {
   void ReadLineHead(bool complete, std::string* out);
   void EndLine(std::string* out);
   void WriteMarks(std::string* out);
-  void Write(char c, std::string* out);
+  void Write(std::string_view text, std::string* out);
 
   std::string head_;  // start of a line, not yet known to be mark or text
   bool in_head_ = true;

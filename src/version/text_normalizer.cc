@@ -19,6 +19,11 @@ bool IsInvisible(char32_t c) {
          c == 0x200C || c == 0x2060 || c == 0xFEFF;
 }
 
+// Is it itself, in whatever company? Most of a text is, and is copied in runs.
+bool IsPlain(char32_t c) {
+  return c > 0x3000 ? c != 0xFEFF : c != 0xA0 && c != 0x3000 && !IsLineEnd(c) && !IsInvisible(c);
+}
+
 }  // namespace
 
 void TextNormalizer::Push(std::string_view fragment, std::string* out) {
@@ -26,15 +31,23 @@ void TextNormalizer::Push(std::string_view fragment, std::string* out) {
   const std::string_view text =
       std::string_view(unfinished_).substr(0, CompletePrefix(unfinished_));
   std::size_t at = 0;
+  std::size_t run = 0;  // of plain ones, not yet copied
   while (at < text.size()) {
     const std::size_t begin = at;
     const char32_t code_point = NextCodePoint(text, &at);
-    Append(code_point, text.substr(begin, at - begin), out);
+    if (IsPlain(code_point)) {
+      after_cr_ = false;
+      continue;
+    }
+    *out += text.substr(run, begin - run);
+    run = at;
+    Append(code_point, out);
   }
+  *out += text.substr(run);
   unfinished_.erase(0, text.size());
 }
 
-void TextNormalizer::Append(char32_t code_point, std::string_view bytes, std::string* out) {
+void TextNormalizer::Append(char32_t code_point, std::string* out) {
   const bool second_of_crlf = after_cr_ && code_point == U'\n';
   after_cr_ = code_point == U'\r';
   if (second_of_crlf) return;
@@ -42,8 +55,6 @@ void TextNormalizer::Append(char32_t code_point, std::string_view bytes, std::st
     *out += '\n';
   } else if (code_point == 0xA0 || code_point == 0x3000) {
     *out += ' ';
-  } else if (!IsInvisible(code_point)) {
-    *out += bytes;
   }
 }
 

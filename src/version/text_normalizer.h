@@ -15,7 +15,7 @@ class TextNormalizer {
   void Push(std::string_view fragment, std::string* out);
 
  private:
-  void Append(char32_t code_point, std::string_view bytes, std::string* out);
+  void Append(char32_t code_point, std::string* out);
 
   std::string unfinished_;  // the beginning of a code point
   bool after_cr_ = false;
