@@ -53,8 +53,11 @@ std::shared_ptr<const PostResult> CallState::WaitFor(std::chrono::milliseconds t
 }
 
 void CallState::End(std::shared_ptr<const PostResult> result) {
-  const MutexLock lock(&mutex_);
-  result_ = std::move(result);
+  {
+    const MutexLock lock(&mutex_);
+    result_ = std::move(result);
+  }
+  // Whoever wakes finds the lock free.
   ended_.notify_all();
 }
 
