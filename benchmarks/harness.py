@@ -60,6 +60,10 @@ DRIVERS = {
             ("node", str(BENCHMARKS / "drivers" / "openai_node.mjs")),
             NODE_FOLDER,
         ),
+        Driver("cache", "postgen, C++", _program("cache")),
+        Driver("cache-python", "postgen, Python", (*_python("cache_python"), "postgen")),
+        Driver("cachetools", "cachetools", (*_python("cache_python"), "cachetools")),
+        Driver("redis-py", "redis-py, Redis beside it", (*_python("cache_python"), "redis-py")),
     )
 }
 
@@ -137,12 +141,10 @@ class Pace:
         return self.ttft_ms + tokens / self.tokens_per_s * 1e3
 
 
-def run(driver: Driver, server: Emulator, flags: Sequence[str], pace: Pace | None) -> Figures:
-    """One run: the driver's report, and what the emulator's books say of its calls."""
-    server.reset()
-    cpu_before = server.cpu_s()
+def report(driver: Driver, url: str, flags: Sequence[str] = ()) -> Figures:
+    """What the driver says of one run of its own."""
     done = subprocess.run(
-        [*driver.command, "--url", server.url, *flags],
+        [*driver.command, "--url", url, *flags],
         cwd=driver.folder,
         capture_output=True,
         text=True,
@@ -153,6 +155,14 @@ def run(driver: Driver, server: Emulator, flags: Sequence[str], pace: Pace | Non
     if done.returncode != 0:
         raise SystemExit(f"{driver.title}: status {done.returncode}: {done.stderr.strip()}")
     figures: Figures = json.loads(done.stdout)
+    return figures
+
+
+def run(driver: Driver, server: Emulator, flags: Sequence[str], pace: Pace | None) -> Figures:
+    """One run: the driver's report, and what the emulator's books say of its calls."""
+    server.reset()
+    cpu_before = server.cpu_s()
+    figures = report(driver, server.url, flags)
     emulator_cpu_s = server.cpu_s() - cpu_before
     served = sorted(server.ledger()["requests"], key=lambda request: request["index"])
     tokens = [request["completion_tokens"] for request in served[-figures["calls"] :]]

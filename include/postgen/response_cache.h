@@ -19,7 +19,7 @@
 
 namespace postgen {
 
-// SHA-256 of everything that decides the text (docs/architecture.md, "The cache key").
+// SHA-256 of everything that decides the text (docs/caching.md).
 using CacheKey = std::array<std::uint8_t, 32>;
 
 class ResponseCache {
