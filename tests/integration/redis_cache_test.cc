@@ -9,8 +9,13 @@
 
 #include <doctest/doctest.h>
 
+#include "cache/cache_entry.h"
+#include "cache/cache_key.h"
+#include "cache/flight_lock.h"
 #include "contract/response_cache_contract.h"
+#include "digest/sha256.h"
 #include "redis/redis_client.h"
+#include "support/held_parts.h"
 #include "support/redis_server.h"
 
 namespace postgen {
@@ -126,6 +131,109 @@ TEST_CASE("a Redis that is full or read-only is a miss, and is counted") {
   CHECK(redis({"CONFIG", "SET", "maxmemory", "0"}).is_text());
   cache->Put(TestCacheKey(1), "x", std::chrono::hours(1));
   CHECK(GetAndWait(cache.get(), TestCacheKey(1)) != nullptr);
+}
+
+FlightLock::Answer TakeAndWait(FlightLock* lock, const CacheKey& key, const std::string& token) {
+  std::promise<FlightLock::Answer> answer;
+  lock->Take(key, token, [&answer](FlightLock::Answer given) { answer.set_value(given); });
+  return answer.get_future().get();
+}
+
+TEST_CASE("the lock: one holder, until it releases it or its lease is over; others cannot") {
+  RedisServer server;
+  Connected redis(server.Url());
+  FlightLock lock(&redis.redis);
+  const CacheKey key = TestCacheKey(1);
+  CHECK(TakeAndWait(&lock, key, "a") == FlightLock::Answer::kTaken);
+  CHECK(TakeAndWait(&lock, key, "b") == FlightLock::Answer::kOthers);
+  CHECK(TakeAndWait(&lock, TestCacheKey(2), "b") == FlightLock::Answer::kTaken);
+  lock.Release(key, "b");
+  CHECK(TakeAndWait(&lock, key, "b") == FlightLock::Answer::kOthers);
+  Age(&redis, FlightLock::kLease - milliseconds(1000));
+  lock.Renew(key, "b");  // not its
+  Age(&redis, milliseconds(500));
+  lock.Renew(key, "a");
+  Age(&redis, FlightLock::kLease - milliseconds(1000));
+  CHECK(TakeAndWait(&lock, key, "b") == FlightLock::Answer::kOthers);
+  Age(&redis, milliseconds(1000));
+  CHECK(TakeAndWait(&lock, key, "b") == FlightLock::Answer::kTaken);
+  lock.Release(key, "a");  // too late
+  CHECK(TakeAndWait(&lock, key, "c") == FlightLock::Answer::kOthers);
+  lock.Release(key, "b");
+  CHECK(TakeAndWait(&lock, key, "c") == FlightLock::Answer::kTaken);
+}
+
+TEST_CASE("a Redis that refuses: a miss, and no lock; never an error") {
+  RedisServer server;
+  Connected redis(server.Url());
+  const auto cache = NewRedisCache(&redis.redis, nullptr);
+  FlightLock lock(&redis.redis);
+  std::string word;
+  std::unique_ptr<Connected> other;
+  SUBCASE("a replica is read-only") {
+    word = "READONLY";
+    CHECK(redis({"REPLICAOF", "127.0.0.1", "1"}).is_text());
+  }
+  SUBCASE("a replica without its master") {
+    word = "MASTERDOWN";
+    CHECK(redis({"CONFIG", "SET", "replica-serve-stale-data", "no"}).is_text());
+    CHECK(redis({"REPLICAOF", "127.0.0.1", "1"}).is_text());
+  }
+  SUBCASE("busy with a script") {
+    word = "BUSY";
+    CHECK(redis({"CONFIG", "SET", "busy-reply-threshold", "1"}).is_text());
+    other = std::make_unique<Connected>(server.Url());
+    other->redis.Run({"EVAL", "while true do end", "0"}, [](const RedisReply& /*reply*/) {});
+  }
+  SUBCASE("full") {
+    word = "OOM";
+    CHECK(redis({"CONFIG", "SET", "maxmemory", "1"}).is_text());
+  }
+  while (redis.redis.Look().errors.count(word) == 0) {
+    cache->Put(TestCacheKey(1), "x", std::chrono::hours(1));
+    GetAndWait(cache.get(), TestCacheKey(1));
+  }
+  CHECK(GetAndWait(cache.get(), TestCacheKey(2)) == nullptr);
+  CHECK(TakeAndWait(&lock, TestCacheKey(2), "a") == FlightLock::Answer::kAway);
+}
+
+TEST_CASE("a Redis of a cluster that serves no slot is away") {
+  RedisServer server({"--cluster-enabled", "yes"});
+  RedisClient redis(*ParseRedisUrl(server.Url(), "cache.url"));
+  redis.WaitUntilTried(TimePoint::clock::now() + std::chrono::hours(1));
+  CHECK(redis.Look().errors.count("CLUSTERDOWN") == 1);
+  FlightLock lock(&redis);
+  CHECK(TakeAndWait(&lock, TestCacheKey(1), "a") == FlightLock::Answer::kAway);
+}
+
+TEST_CASE("damaged and foreign values in Redis are never a hit") {
+  RedisServer server;
+  Connected redis(server.Url());
+  const auto cache = NewRedisCache(&redis.redis, nullptr);
+  LlmRequest request;
+  request.model = "model";
+  const CacheKey key = MakeCacheKey("scope", "one", "endpoint", request);
+  const CacheKey other = MakeCacheKey("scope", "two", "endpoint", request);  // another tenant's
+  const auto find = [&](const CacheKey& of) {
+    const auto bytes = GetAndWait(cache.get(), of);
+    return bytes != nullptr && DecodeCacheEntry(of, *bytes).has_value();
+  };
+  const auto name = [](const CacheKey& of) { return "postgen:text:" + HexDigest(of); };
+  cache->Put(key, EncodeCacheEntry(key, testing::Reply("\xE5\xA5\xBD")), std::chrono::hours(1));
+  REQUIRE(find(key));
+  CHECK_FALSE(find(other));
+  SUBCASE("another tenant's, under our key") {
+    CHECK(redis({"COPY", name(key), name(other)}).integer == 1);
+    CHECK_FALSE(find(other));
+    CHECK(find(key));
+    return;
+  }
+  SUBCASE("a byte changed") { CHECK(redis({"SETRANGE", name(key), "100", "!"}).is_integer()); }
+  SUBCASE("bytes behind it") { CHECK(redis({"APPEND", name(key), "!"}).is_integer()); }
+  SUBCASE("empty") { CHECK(redis({"SET", name(key), ""}).is_text()); }
+  SUBCASE("not ours") { CHECK(redis({"SET", name(key), "{\"text\": \"hello\"}"}).is_text()); }
+  SUBCASE("of an older version") { CHECK(redis({"SETRANGE", name(key), "7", "0"}).is_integer()); }
+  CHECK_FALSE(find(key));
 }
 
 TEST_CASE(
