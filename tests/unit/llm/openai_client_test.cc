@@ -915,6 +915,55 @@ TEST_CASE("the deadline ends a call wherever it is") {
   }
 }
 
+TEST_CASE("a call that is given more time has all of it, and its limits") {
+  LlmOptions options;
+  options.first_token_timeout_ms = 15000;
+  options.max_attempts = 1;
+  World world(options);
+  LlmRequest request = world.Request(true);
+  request.deadline = world.executor.Now() + seconds(10);
+  request.flow = std::make_shared<Flow>();
+  const auto flow = request.flow;
+  const TimePoint later = world.executor.Now() + seconds(60);
+  const auto heard = world.Start(std::move(request));
+  flow->Extend(later);
+  flow->Extend(later - seconds(55));  // less than it has: nothing
+  world.http->Connect(0);
+  world.http->Head(0, 200, kEventStream);
+  world.executor.Advance(seconds(14));
+  CHECK(heard->replies.empty());
+  SUBCASE("silent") {
+    world.executor.Advance(seconds(1));
+    CHECK(heard->code() == Code::kTimeoutFirstToken);
+  }
+  SUBCASE("to its own end") {
+    for (int i = 0; i < 46; ++i) {
+      CHECK(heard->replies.empty());
+      world.http->Body(0, Delta("字"));
+      world.executor.Advance(seconds(1));
+    }
+    CHECK(heard->code() == Code::kDeadline);
+  }
+}
+
+TEST_CASE("who listens without asking for a stream hears one that comes anyway") {
+  for (const StreamMode mode : {StreamMode::kAlways, StreamMode::kNever}) {
+    LlmOptions options;
+    options.stream = mode;
+    World world(options);
+    std::string text;
+    LlmSink sink;
+    sink.on_text = [&text](std::string_view piece) { text += piece; };
+    sink.on_done = [](const LlmReply& /*reply*/) {};
+    world.client->Complete(world.Request(false), {}, std::move(sink));
+    world.executor.RunReady();
+    const bool streams = mode == StreamMode::kAlways;
+    world.http->Reply(0, 200, streams ? Delta("好") + std::string(kStop) : std::string(kWhole),
+                      streams ? kEventStream : kJson);
+    CHECK(text == (streams ? "好" : ""));
+  }
+}
+
 TEST_CASE("cancellation reaches a call wherever it is, once") {
   LlmOptions options;
   options.max_in_flight = 1;
