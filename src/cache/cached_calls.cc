@@ -75,9 +75,10 @@ struct CachedCalls::Flight {
   TimePoint waits_until;
 
   CancelSource cancel;
-  std::shared_ptr<Flow> flow;  // of the call
-  bool can_reset = false;      // the call's text can be taken back
-  std::string text;            // of the call so far, as far as it is told
+  std::shared_ptr<Flow> flow;                  // of the call; null: there was none yet
+  std::function<void(LlmReply)> on_cancelled;  // of the last one who left
+  bool can_reset = false;                      // the call's text can be taken back
+  std::string text;                            // of the call so far, as far as it is told
 };
 
 std::size_t CachedCalls::KeyHash::operator()(const CacheKey& key) const {
@@ -151,9 +152,12 @@ void CachedCalls::Leave(Ticket ticket) {
   flights_.erase(found);
   const auto member = flight->members.find(ticket);
   if (member->second.flow != nullptr) member->second.flow->SetOnResume(nullptr);
+  auto on_done = std::move(member->second.sink.on_done);
   flight->members.erase(member);
   if (!flight->members.empty()) return;
   Close(flight);
+  if (flight->flow == nullptr) return;  // nothing was called
+  flight->on_cancelled = std::move(on_done);
   flight->cancel.request_stop();
 }
 
@@ -288,9 +292,10 @@ void CachedCalls::Call(const FlightPtr& flight) {
       on_step([flight](CachedCalls* calls) { calls->OnReset(flight); });
     };
   }
-  sink.on_done = [flight, on_step](LlmReply reply) {
-    on_step([flight, reply = std::move(reply)](CachedCalls* calls) mutable {
-      calls->OnReply(flight, std::move(reply));
+  sink.on_done = [this, executor = parts_.executor, flight, step](LlmReply reply) {
+    RunOn(executor.get(), [this, flight, step, reply = std::move(reply)]() mutable {
+      if (flight->step == step) return OnReply(flight, std::move(reply));
+      if (flight->on_cancelled) std::exchange(flight->on_cancelled, nullptr)(std::move(reply));
     });
   };
   parts_.llm->Complete(std::move(request), flight->cancel.get_token(), std::move(sink));

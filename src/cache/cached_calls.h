@@ -66,8 +66,9 @@ class CachedCalls {
   // this caller does not pay for has Source::kCache and no attempts.
   Ticket Complete(std::string_view tenant, CacheMode mode, const LlmRequest& request, LlmSink sink);
 
-  // Its sink hears no more; no-op for a ticket whose call has ended. The call goes on while others
-  // wait for it, and is cancelled else.
+  // No-op for a ticket whose call has ended. While others wait for the call it goes on, and this
+  // sink hears no more. Else it is cancelled, and its end, which tells what it cost, is the last
+  // that this sink hears.
   void Leave(Ticket ticket);
 
   // For people. Texts, but for the last two.

@@ -522,13 +522,13 @@ void PostJob::OnGenerationDue() {
 
 void PostJob::EndLateVersions() {
   if (ended_ || last_version_at_.has_value()) return;
-  LeaveCalls();
   for (std::size_t i = 0; i < tasks_.size() && !ended_; ++i) {
     if (tasks_[i].ended) continue;
     LlmReply reply;
     reply.error = Error(Code::kDeadline, "the version was not finished when the post was due");
     OnReply(i, std::move(reply));
   }
+  LeaveCalls();
 }
 
 // --- The post -----------------------------------------------------------------------------------

@@ -137,7 +137,9 @@ TEST_CASE("the flight outlives its first caller, and ends with its last") {
     world.calls->Leave(second.ticket);
     CHECK(world.Call(0).cancel.stop_requested());
     world.client.Answer(0, FailedReply(Code::kCancelled));
-    CHECK_FALSE(second.reply.has_value());
+    CHECK_FALSE(first.reply.has_value());
+    CHECK(second.code() == Code::kCancelled);  // and what it cost
+    CHECK(second.reply->attempts == 1);
     world.Ask();  // starts anew
     CHECK(world.client.calls.size() == 2);
   }
