@@ -161,8 +161,7 @@ void CachedCalls::Leave(Ticket ticket) {
   flight->cancel.request_stop();
 }
 
-// --- Looking
-// --------------------------------------------------------------------------------------
+// --- Looking ------------------------------------------------------------------------------------
 
 std::optional<LlmReply> CachedCalls::FindInMemory(const CacheKey& key) {
   if (parts_.memory == nullptr) return std::nullopt;
@@ -249,11 +248,10 @@ void CachedCalls::AwaitOthers(const FlightPtr& flight) {
                                          [this, flight] { LookUp(flight); });
 }
 
-// --- The call
-// -------------------------------------------------------------------------------------
+// --- The call -----------------------------------------------------------------------------------
 
 void CachedCalls::Call(const FlightPtr& flight) {
-  const std::uint64_t step = ++flight->step;
+  ++flight->step;
   if (flight->shared) ++counters_.misses;
   KeepLock(flight);
   flight->text.clear();
@@ -271,34 +269,37 @@ void CachedCalls::Call(const FlightPtr& flight) {
     if (member.listens() && member.sink.on_reset == nullptr) flight->can_reset = false;
   }
 
-  // `this` is used on the executor's thread alone.
-  const auto on_step = [this, executor = parts_.executor, flight, step](auto action) {
-    RunOn(executor.get(), [this, flight, step, action = std::move(action)]() mutable {
-      if (flight->step == step) action(this);
+  parts_.llm->Complete(std::move(request), flight->cancel.get_token(), SinkOf(flight));
+}
+
+// Of the call that begins now. May be called from any thread; `this` is used on the executor's.
+LlmSink CachedCalls::SinkOf(const FlightPtr& flight) {
+  const auto& executor = parts_.executor;
+  LlmSink sink;
+  // Also where nobody listens: listeners may come yet.
+  sink.on_text = [this, executor, flight, step = flight->step](std::string_view text) {
+    if (executor->InThread()) {
+      if (flight->step == step) OnText(flight, text);
+      return;
+    }
+    executor->Post([this, flight, step, owned = std::string(text)] {
+      if (flight->step == step) OnText(flight, owned);
     });
   };
-  LlmSink sink;
-  // Listeners may come yet.
-  sink.on_text = [this, executor = parts_.executor, flight, step, on_step](std::string_view text) {
-    if (!executor->InThread()) {
-      return on_step([flight, owned = std::string(text)](CachedCalls* calls) {
-        calls->OnText(flight, owned);
-      });
-    }
-    if (flight->step == step) OnText(flight, text);
-  };
   if (flight->can_reset) {
-    sink.on_reset = [flight, on_step] {
-      on_step([flight](CachedCalls* calls) { calls->OnReset(flight); });
+    sink.on_reset = [this, executor, flight, step = flight->step] {
+      RunOn(executor.get(), [this, flight, step] {
+        if (flight->step == step) OnReset(flight);
+      });
     };
   }
-  sink.on_done = [this, executor = parts_.executor, flight, step](LlmReply reply) {
+  sink.on_done = [this, executor, flight, step = flight->step](LlmReply reply) {
     RunOn(executor.get(), [this, flight, step, reply = std::move(reply)]() mutable {
       if (flight->step == step) return OnReply(flight, std::move(reply));
       if (flight->on_cancelled) std::exchange(flight->on_cancelled, nullptr)(std::move(reply));
     });
   };
-  parts_.llm->Complete(std::move(request), flight->cancel.get_token(), std::move(sink));
+  return sink;
 }
 
 // While the flight has it, or may have it.
@@ -386,8 +387,7 @@ bool CachedCalls::CallAgain(const FlightPtr& flight, LlmReply* reply) {
   return true;
 }
 
-// --- The end
-// --------------------------------------------------------------------------------------
+// --- The end ------------------------------------------------------------------------------------
 
 // The first of them pays.
 void CachedCalls::Deliver(std::map<Ticket, Member> members, const LlmReply& reply) {

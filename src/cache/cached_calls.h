@@ -100,6 +100,7 @@ class CachedCalls {
   void AwaitOthers(const FlightPtr& flight);
 
   void Call(const FlightPtr& flight);
+  LlmSink SinkOf(const FlightPtr& flight);
   void OnText(const FlightPtr& flight, std::string_view text);
   void OnReset(const FlightPtr& flight);
   void OnReply(const FlightPtr& flight, LlmReply reply);
