@@ -196,9 +196,9 @@ class GeneratorImpl final : public PostGenerator {
     std::unique_ptr<ProcessRoll> roll;         // beside `shared`
     std::unique_ptr<SpendingLedger> spending;  // beside `shared`
     std::unique_ptr<SharedLimits> limits;      // beside `shared`
-    std::shared_ptr<ResponseCache> memory;  // null: none
-    std::shared_ptr<ResponseCache> cache;   // null: none; the memory, or what it is in front of
-    std::unique_ptr<FlightLock> lock;       // null: none
+    std::shared_ptr<ResponseCache> memory;     // null: none
+    std::shared_ptr<ResponseCache> cache;      // null: none; the memory, or what it is in front of
+    std::unique_ptr<FlightLock> lock;          // null: none
     Stores stores;
     std::shared_ptr<SpendingBudget> budget;  // null: none
     std::unique_ptr<LlmClient> template_writer;

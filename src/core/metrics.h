@@ -21,7 +21,8 @@ namespace postgen {
 std::string RedisJson(const RedisClient::View& view,
                       std::optional<std::int64_t> processes = std::nullopt);
 
-// What the parts of a generator tell of themselves, as JSON where that is at hand; left out where it is empty.
+// What the parts of a generator tell of themselves, as JSON where that is at hand; left out where
+// it is empty.
 struct MetricsParts {
   CachedCalls::View cache;
   std::string llm;     // LlmClient::MetricsJson()

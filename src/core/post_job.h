@@ -40,8 +40,8 @@ namespace postgen {
 struct PostParts {
   Options options;
   std::shared_ptr<Executor> executor;
-  std::string provider;  // LlmClient::provider()
-  LlmClient* llm = nullptr;      // for its connection; calls go by way of `calls`
+  std::string provider;      // LlmClient::provider()
+  LlmClient* llm = nullptr;  // for its connection; calls go by way of `calls`
   CachedCalls* calls = nullptr;
   LlmClient* template_writer = nullptr;
   PostStore* store = nullptr;        // null: none
