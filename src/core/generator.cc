@@ -340,10 +340,12 @@ Status GeneratorImpl::OpenCache(Options* options, std::unique_ptr<ResponseCache>
   if (!redis.ok()) return redis.error();
   engine->memory = NewMemoryCache(static_cast<std::size_t>(options->cache.max_bytes));
   engine->cache = engine->memory;
-  if (*redis == nullptr) return {};
   engine->redis = *std::move(redis);
-  engine->cache = NewRedisCache(engine->redis.get(), engine->memory);
-  engine->lock = std::make_unique<FlightLock>(engine->redis.get());
+  // Those who share limits share calls in flight too, and so the texts.
+  RedisClient* const common = engine->redis ? engine->redis.get() : engine->shared.get();
+  if (common == nullptr) return {};
+  engine->cache = NewRedisCache(common, engine->memory);
+  engine->lock = std::make_unique<FlightLock>(common);
   return {};
 }
 

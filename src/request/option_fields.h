@@ -178,7 +178,7 @@ inline constexpr auto kSharedFields = std::to_array<Field<SharedOptions>>({
     {&SharedOptions::url,
      {.name = "url",
       .doc = "redis://[:password@]host[:port][/database] where processes on one API key share "
-             "their rate limits and their budget. Empty: each has its own.",
+             "their rate limits, calls in flight and budget. Empty: each has its own.",
       .check = SharedUrl}},
 });
 

@@ -1,6 +1,6 @@
 // One of several processes that ask for the same post at once, for single_flight_test.cc:
 //
-//   postgen_flight_worker BASE_URL CACHE_URL POSTS
+//   postgen_flight_worker BASE_URL CACHE_URL SHARED_URL POSTS
 //
 // Says "ready", waits for SIGUSR1, makes all posts at once, and says a line for each, "post ID COST
 // TEXT" or "error MESSAGE", then "metrics JSON".
@@ -17,7 +17,7 @@ namespace postgen {
 namespace {
 
 int Main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  if (argc != 5) return 2;
   // Before any thread is there: theirs is the same.
   sigset_t go;
   sigemptyset(&go);
@@ -28,6 +28,7 @@ int Main(int argc, char** argv) {
   options.llm.base_url = argv[1];
   options.llm.api_key = "test";
   options.cache.url = argv[2];
+  options.shared.url = argv[3];
   const auto generator = PostGenerator::Create(options);
   if (!generator.ok()) {
     std::cout << "error " << generator.error().message << std::endl;
@@ -42,7 +43,7 @@ int Main(int argc, char** argv) {
   request.stock_name = "台積電";
   request.kol_serial = 208;
   std::vector<std::shared_ptr<Call>> posts;
-  for (int i = 0; i < std::stoi(argv[3]); ++i) {
+  for (int i = 0; i < std::stoi(argv[4]); ++i) {
     posts.push_back((*generator)->Start(request, nullptr));
   }
   for (const auto& post : posts) {

@@ -23,11 +23,18 @@ constexpr int kProcesses = 4;
 constexpr int kPosts = 25;  // of each
 constexpr int kVersions = 5;
 
+// Where processes meet: either will do.
+struct Urls {
+  std::string cache = "memory:";
+  std::string shared;
+};
+
 class Worker {
  public:
-  Worker(const Emulator& emulator, const std::string& cache_url, int posts)
+  Worker(const Emulator& emulator, const Urls& urls, int posts)
       : posts_(posts),
-        process_({POSTGEN_FLIGHT_WORKER, emulator.url(), cache_url, std::to_string(posts)}) {
+        process_({POSTGEN_FLIGHT_WORKER, emulator.url(), urls.cache, urls.shared,
+                  std::to_string(posts)}) {
     REQUIRE(!process_.WaitForLine("ready").empty());
   }
   void Go() { process_.Signal(SIGUSR1); }
@@ -65,9 +72,9 @@ class Worker {
 };
 
 // 100 posts at once, over 4 processes.
-Worker::Made MakeAll(const Emulator& emulator, const std::string& cache_url) {
+Worker::Made MakeAll(const Emulator& emulator, const Urls& urls) {
   std::list<Worker> workers;
-  for (int i = 0; i < kProcesses; ++i) workers.emplace_back(emulator, cache_url, kPosts);
+  for (int i = 0; i < kProcesses; ++i) workers.emplace_back(emulator, urls, kPosts);
   for (Worker& worker : workers) worker.Go();
   Worker::Made all;
   for (Worker& worker : workers) {
@@ -89,7 +96,10 @@ const std::vector<std::string> kEmulator = {POSTGEN_EMULATOR, "--ttft-ms=300",
 TEST_CASE("100 identical requests over 4 processes that share Redis: five calls in all") {
   RedisServer redis;
   const Emulator emulator(kEmulator);
-  const Worker::Made all = MakeAll(emulator, redis.DirectUrl());
+  Urls urls;
+  SUBCASE("for their cache") { urls.cache = redis.DirectUrl(); }
+  SUBCASE("for their limits") { urls.shared = redis.DirectUrl(); }
+  const Worker::Made all = MakeAll(emulator, urls);
   CAPTURE(all.metrics);
   CHECK(emulator.Count("requests_total") == kVersions);
   CHECK(all.texts.size() <= kVersions);
@@ -105,7 +115,7 @@ TEST_CASE("the same with Redis stopped, or hanging: five calls a process") {
   }
   SUBCASE("hanging") { redis.Freeze(); }
   const Emulator emulator(kEmulator);
-  const Worker::Made all = MakeAll(emulator, redis.Url());
+  const Worker::Made all = MakeAll(emulator, {.cache = redis.Url(), .shared = {}});
   CAPTURE(all.metrics);
   CHECK(emulator.Count("requests_total") == kProcesses * kVersions);
 }
@@ -114,10 +124,11 @@ TEST_CASE("the process that writes the text is killed: another one takes over at
   RedisServer redis;
   // The first five calls are never answered.
   const Emulator emulator({POSTGEN_EMULATOR, "--ttft-ms=50", "--tokens-per-s=0", "--fail=stall#5"});
-  auto first = std::make_unique<Worker>(emulator, redis.DirectUrl(), 1);
+  const Urls urls{.cache = redis.DirectUrl(), .shared = {}};
+  auto first = std::make_unique<Worker>(emulator, urls, 1);
   first->Go();
   emulator.WaitForCount("requests_total", kVersions);
-  Worker second(emulator, redis.DirectUrl(), kPosts);
+  Worker second(emulator, urls, kPosts);
   second.Go();
   first->Kill();
   first.reset();
