@@ -52,16 +52,16 @@ void CheckRestart(const std::string& mode) {
   }
   restarting.join();
 
-  for (const auto& [id, status] : told) {
+  for (const auto& answer : told) {
+    const std::string& id = answer.first;
     CAPTURE(id);
-    if (!status.ok()) {
-      ++failed;
-      CHECK(status.error().code == Code::kStore);
-      CHECK(status.error().details.transient);
-      // Whoever keeps it, as the spool does, comes back with it.
-      const Status again = PutAndWait(stores.posts(), TestRow(id));
-      REQUIRE_MESSAGE(again.ok(), again.error().message);
-    }
+    if (answer.second.ok()) continue;
+    ++failed;
+    CHECK(answer.second.error().code == Code::kStore);
+    CHECK(answer.second.error().details.transient);
+    // Whoever keeps it, as the spool does, comes back with it.
+    const Status again = PutAndWait(stores.posts(), TestRow(id));
+    REQUIRE_MESSAGE(again.ok(), again.error().message);
   }
   MESSAGE(told.size(), " rows, ", failed, " of them to be put again");
   CHECK(database.Query("SELECT count(*) FROM post_records") == std::to_string(told.size()));
