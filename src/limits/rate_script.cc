@@ -34,8 +34,8 @@ local function store(l)
     full = (l.cap - l.level) / speed(l)
     redis.call('HSET', l.key, 'tat', now + full, 'rate', l.rate, 'cap', l.cap)
   end
-  redis.call('HSET', l.key, 'total', l.total, 'newest', l.newest, 'hold', l.hold, 'smooth', l.smooth,
-             'born', l.born, 'way', l.way, 'way_at', now)
+  redis.call('HSET', l.key, 'total', l.total, 'newest', l.newest, 'hold', l.hold, 'smooth',
+             l.smooth, 'born', l.born, 'way', l.way, 'way_at', now)
   redis.call('PEXPIRE', l.key, math.ceil((KEEP + full) * 1000))
   return full
 end
