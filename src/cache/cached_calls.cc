@@ -15,7 +15,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
+// So many rounds, and the ways between the threads, make up kLookLimit.
 constexpr int kLookRounds = 10;
+constexpr std::chrono::microseconds kLookRound{1900};
 
 // At once where this is the executor's thread.
 void RunOn(Executor* executor, Task task) {
@@ -210,12 +212,11 @@ void CachedCalls::LimitLook(const FlightPtr& flight, int rounds) {
     ++counters_.too_late;
     OnLookedUp(flight, nullptr);
   };
-  constexpr milliseconds kRound = kLookLimit / kLookRounds;
   const auto& executor = parts_.executor;
   if (parts_.lock == nullptr) {
-    flight->timer = executor->RunAt(executor->Now() + kRound, next);
+    flight->timer = executor->RunAt(executor->Now() + kLookRound, next);
   } else {
-    parts_.lock->IfLate(kRound, [executor, next] { executor->Post(next); });
+    parts_.lock->IfLate(kLookRound, [executor, next] { executor->Post(next); });
   }
 }
 

@@ -26,7 +26,7 @@ class FlightLock {
   // `token` is unique to this holder.
   void Take(const CacheKey& key, const std::string& token, std::function<void(Answer)> done);
   // As RedisClient::IfLate().
-  void IfLate(std::chrono::milliseconds limit, std::function<void()> late) {
+  void IfLate(Duration limit, std::function<void()> late) {
     redis_->IfLate(limit, std::move(late));
   }
   // Both do nothing where the lock is no longer the token's. What was put into a cache on the same

@@ -75,7 +75,7 @@ class RedisClient::Impl {
         });
   }
 
-  void IfLate(std::chrono::milliseconds limit, std::function<void()> late) {
+  void IfLate(Duration limit, std::function<void()> late) {
     loop_.Post([this, limit, late = std::move(late)] {
       loop_.RunAt(loop_.Now() + limit, [this, until = sent_, late] {
         // Once more round the loop: what has come by now is read first.
@@ -370,7 +370,7 @@ RedisClient::~RedisClient() { Stop(); }
 void RedisClient::Run(std::vector<std::string> arguments, Callback done) {
   impl_->Run(std::move(arguments), std::move(done));
 }
-void RedisClient::IfLate(std::chrono::milliseconds limit, std::function<void()> late) {
+void RedisClient::IfLate(Duration limit, std::function<void()> late) {
   impl_->IfLate(limit, std::move(late));
 }
 void RedisClient::Stop() { impl_->Stop(); }

@@ -60,7 +60,7 @@ class RedisClient {
 
   // Calls `late` on the client's thread where what was given to Run() before is not answered after
   // `limit`; forgets it else. The answers, or kAway, may come yet. Thread-safe.
-  void IfLate(std::chrono::milliseconds limit, std::function<void()> late);
+  void IfLate(Duration limit, std::function<void()> late);
 
   // Waits for the answers to what is open, within kReplyLimit, so that a process that ends at once
   // still leaves behind what it wrote; answers the rest with kAway, and ends the thread.
