@@ -568,7 +568,7 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   }
   std::optional<Answer<void>> profiles;
   if (ProfileStore* store = engine_->stores.profiles.get()) {
-    profiles.emplace([&](PostStore::DoneCallback done) {
+    profiles.emplace([&](const PostStore::DoneCallback& done) {
       store->Find(0, deadline, [done](Result<FoundProfile> profile) {
         done(profile.ok() ? Status() : Status(profile.error()));
       });

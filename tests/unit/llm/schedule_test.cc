@@ -434,7 +434,9 @@ void Server::Plan(TransferId id, bool stream, bool temperature) {
 void Server::ThenHead(TransferId id, Duration after, int status,
                       std::vector<std::pair<std::string, std::string>> headers) {
   At(id).steps.push_back({after, [this, id, status, headers = std::move(headers)] {
-                            At(id).handler->OnHead({status, headers});
+                            HttpHead head{.status = status, .headers = {}};
+                            for (const auto& [name, value] : headers) head.headers.Add(name, value);
+                            At(id).handler->OnHead(head);
                           }});
 }
 
