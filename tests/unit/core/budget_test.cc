@@ -11,7 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "postgen/postgen.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -105,7 +105,7 @@ struct Fixture {
     return "no budget";
   }
 
-  TemporaryFolder folder;
+  testing::TempFolder folder;
   std::shared_ptr<Calls> calls = std::make_shared<Calls>();
   std::string model = "gpt-4o-mini";
 };
@@ -182,7 +182,7 @@ TEST_CASE("a budget needs somewhere that lasts") {
 }
 
 TEST_CASE("the template writer costs nothing") {
-  TemporaryFolder folder;
+  testing::TempFolder folder;
   Options options;
   options.budget_usd_per_day = 0;
   options.llm.provider = "template";

@@ -9,7 +9,7 @@
 #include "contract/post_store_calls.h"
 #include "runtime/event_loop.h"
 #include "store/sqlite_stores.h"
-#include "unit/store/temporary_folder.h"
+#include "support/scoped.h"
 
 namespace postgen {
 namespace {
@@ -24,7 +24,7 @@ SpendingTotal Add(SpendingLedger* ledger, const SpendingEntry& entry) {
 }
 
 TEST_CASE("SQLite adds up what is spent, over processes and restarts") {
-  const TemporaryFolder folder;
+  const testing::TempFolder folder;
   EventLoop loop("test");
   const auto open = [&] {
     return NewSqliteSpending(
