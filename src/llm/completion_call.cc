@@ -92,7 +92,7 @@ void CompletionCall::OnNoTurn(Error error) {
 
 void CompletionCall::OnTurn(Permit permit) {
   // Its turn came in the same instant, or the loop is late.
-  if (context_->executor->Now() >= request_.deadline) {
+  if (context_->executor->Now() >= Due()) {
     AttemptEnd unsent;
     unsent.cancelled = true;
     unsent.used_tokens = 0;

@@ -92,7 +92,7 @@ MUTANTS = [
     (
         "the deadline does not end a call that runs",
         "src/llm/completion_call.cc",
-        "if (context_->executor->Now() >= request_.deadline) return OnDeadline();",
+        "if (now >= Due()) return OnDeadline();",
         "if (state_ != State::kRunning) return OnDeadline();",
     ),
 ]
