@@ -30,6 +30,7 @@ TEST_CASE("1,000 calls one after the other use one connection") {
 
 TEST_CASE("200 calls at once, each with its own reply") {
   constexpr int kCalls = 200;
+  UseLibcurlOnce();
   const std::ptrdiff_t before = OpenDescriptors();
   {
     RawServer server([](RawConnection& peer) {

@@ -102,6 +102,7 @@ std::set<int> InheritedDescriptors() {
 
 TEST_CASE("nothing that libcurl opens is inherited by other programs") {
   RawServer server(Always(Reply(200, "", "ok")));
+  UseLibcurlOnce();
   const std::set<int> before = InheritedDescriptors();
   CURLM* const bare = curl_multi_init();  // what it does by itself; later ones do better
   MESSAGE("libcurl's own: " << InheritedDescriptors().size() - before.size());

@@ -110,6 +110,9 @@ class Client {
   std::unique_ptr<HttpTransport> transport_;
 };
 
+// At its first use libcurl opens what it keeps: the file that SSLKEYLOGFILE names, for one.
+inline void UseLibcurlOnce() { const Client client("http://127.0.0.1/"); }
+
 // Trusts `ca_file`; empty: the system's issuers.
 inline HttpEndpoint TlsEndpoint(const RawServer& server, const std::string& ca_file) {
   HttpEndpoint endpoint = Client::EndpointOf(server.Url("/v1"));
