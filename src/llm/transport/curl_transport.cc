@@ -258,6 +258,8 @@ class CurlTransport final : public HttpTransport {
   bool HasIdleConnection() const;
   void LimitConnecting(Transfer* transfer);
   void OnReady(curl_socket_t fd, std::uint32_t events);
+  void Leave(curl_socket_t fd, const Transfer* transfer);
+  void Forget(curl_socket_t fd);
   void SetIdle(Socket* socket, bool idle);
   void StartWaiting();
   void Start(Transfer* transfer);
@@ -287,6 +289,8 @@ class CurlTransport final : public HttpTransport {
   bool is_stream_ = false;   // the present one brought a piece of a stream
   absl::flat_hash_map<curl_socket_t, Socket> sockets_;
   std::int64_t idle_sockets_ = 0;
+  TimePoint newest_idle_;
+  std::int64_t prewarms_ = 0;       // that have not ended
   std::int64_t connecting_ = 0;     // transfers that started and have no connection yet
   bool no_sockets_ = false;         // the system had none left when we last asked
   bool in_curl_ = false;            // handles must not be removed or added now
@@ -477,7 +481,8 @@ void CurlTransport::Prewarm(int connections) {
   if (!origin_.tls) return;
   // A call never waits for the last place that a HEAD may hold.
   const auto wanted = std::min<std::int64_t>(connections, endpoint_.max_connections - 1);
-  for (auto n = static_cast<std::int64_t>(sockets_.size()); n < wanted; ++n) {
+  for (auto n = std::max(static_cast<std::int64_t>(sockets_.size()), prewarms_); n < wanted; ++n) {
+    ++prewarms_;
     auto transfer = std::make_unique<Transfer>();
     transfer->state = State::kDraining;
     transfer->kind = Kind::kPrewarm;
@@ -583,10 +588,10 @@ Status CurlTransport::TryStart(Transfer* transfer) {
   return {};
 }
 
-// Will the next transfer find a connection?
+// Will the next transfer find a connection for itself?
 bool CurlTransport::HasIdleConnection() const {
-  if (multiplexed_) return !sockets_.empty();
-  return idle_sockets_ > connecting_;
+  return !multiplexed_ && idle_sockets_ > connecting_ &&
+         loop_->Now() - newest_idle_ < std::chrono::seconds(kMaxIdleSeconds);
 }
 
 // libcurl keeps a timer for each transfer that it is to limit, also when the connection stands, and
@@ -680,6 +685,7 @@ void CurlTransport::Remove(TransferId id) {
   auto node = transfers_.extract(id);
   if (node.empty()) return;
   Transfer& transfer = *node.mapped();
+  if (transfer.kind == Kind::kPrewarm) --prewarms_;
   loop_->CancelTimer(transfer.timer);
   if (!transfer.started) return;
   LeaveConnection(&transfer);
@@ -745,34 +751,54 @@ int CurlTransport::OnSocket(CURL* easy, curl_socket_t fd, int what, void* self,
   std::uint32_t events = 0;
   if (what == CURL_POLL_IN || what == CURL_POLL_INOUT) events |= EPOLLIN;
   if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT) events |= EPOLLOUT;
-  // Others are libcurl's own, for its resolver, and close without our hearing of it.
-  const auto found = transport->sockets_.find(fd);
-  Socket* const socket = found == transport->sockets_.end() ? nullptr : &found->second;
-  if (socket != nullptr) transport->SetIdle(socket, events == 0);
-  if (events == 0) {
-    // An idle one is watched on: nearly always the next transfer waits for the same.
-    if (socket != nullptr && !socket->relaxed) return 0;
-    if (socket != nullptr) {
-      socket->relaxed = false;
-      socket->events = 0;
-    }
-    transport->loop_->Unwatch(fd);
-    return 0;
-  }
   Transfer* transfer = nullptr;
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
+  if (events == 0) {
+    transport->Leave(fd, transfer);
+    return 0;
+  }
   if (transfer != nullptr) transfer->pieces = 0;  // watched anew, it is no longer relaxed
-  if (socket != nullptr) {
-    if (socket->events == events && !socket->relaxed) return 0;
-    socket->events = events;
-    socket->relaxed = false;
+  // Others are libcurl's own, for its resolver, and close without our hearing of it.
+  const auto found = transport->sockets_.find(fd);
+  if (found != transport->sockets_.end()) {
+    Socket& socket = found->second;
+    transport->SetIdle(&socket, false);
+    if (socket.events == events && !socket.relaxed) return 0;
+    socket.events = events;
+    socket.relaxed = false;
   }
   transport->loop_->Watch(
       fd, events, [transport, fd](std::uint32_t reported) { transport->OnReady(fd, reported); });
   return 0;
 }
 
+// libcurl does not wait for the socket any more.
+void CurlTransport::Leave(curl_socket_t fd, const Transfer* transfer) {
+  const auto found = sockets_.find(fd);
+  if (found == sockets_.end()) return loop_->Unwatch(fd);
+  // What was not connected libcurl 7.88 has closed already, without a word, and the system may give
+  // its number away.
+  const bool stands = transfer != nullptr && transfer->connected;
+  if (!stands) return Forget(fd);
+  Socket& socket = found->second;
+  SetIdle(&socket, !transfer->paused);
+  // An idle one is watched on: nearly always the next transfer waits for the same.
+  if (socket.idle && !socket.relaxed && socket.events == EPOLLIN) return;
+  socket.events = 0;
+  socket.relaxed = false;
+  loop_->Unwatch(fd);
+}
+
+void CurlTransport::Forget(curl_socket_t fd) {
+  const auto found = sockets_.find(fd);
+  if (found == sockets_.end()) return;
+  SetIdle(&found->second, false);
+  sockets_.erase(found);
+  loop_->Unwatch(fd);
+}
+
 void CurlTransport::SetIdle(Socket* socket, bool idle) {
+  if (idle) newest_idle_ = loop_->Now();
   if (socket->idle != idle) idle_sockets_ += idle ? 1 : -1;
   socket->idle = idle;
 }
@@ -781,6 +807,7 @@ void CurlTransport::OnReady(curl_socket_t fd, std::uint32_t events) {
   const auto socket = sockets_.find(fd);
   if (socket != sockets_.end() && socket->second.idle) {
     // The server has closed it, which libcurl finds out when it wants to use it.
+    SetIdle(&socket->second, false);
     socket->second.events = 0;
     loop_->Unwatch(fd);
     return;
@@ -825,20 +852,16 @@ curl_socket_t CurlTransport::OnOpenSocket(void* user_data, curlsocktype /*purpos
   transport->no_sockets_ =
       fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS);
   if (fd < 0) return CURL_SOCKET_BAD;
+  transport->Forget(fd);  // what had this number
   transport->sockets_.emplace(fd, Socket());
+  if (std::exchange(transfer->connected, false)) ++transport->connecting_;
   // The connection that was there has turned out to be closed.
   if (transfer->limits_connecting && transfer->timer == 0) transport->LimitConnecting(transfer);
   return fd;
 }
 
 int CurlTransport::OnCloseSocket(void* self, curl_socket_t fd) {
-  auto* transport = static_cast<CurlTransport*>(self);
-  const auto socket = transport->sockets_.find(fd);
-  if (socket != transport->sockets_.end()) {
-    transport->SetIdle(&socket->second, false);
-    transport->sockets_.erase(socket);
-    transport->loop_->Unwatch(fd);
-  }
+  static_cast<CurlTransport*>(self)->Forget(fd);
   return close(fd);
 }
 
