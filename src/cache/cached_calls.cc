@@ -343,12 +343,21 @@ void CachedCalls::OnReset(const FlightPtr& flight) {
     }
   }
   if (stuck.empty()) return;
-  const bool wanted = !flight->members.empty();
-  if (!wanted) Close(flight);
   LlmReply reply;
   reply.error = Error(Code::kTruncated, "the reply broke off after its first text was handed out");
+  if (!flight->members.empty()) return Deliver(std::move(stuck), Unpaid(std::move(reply)));
+  // Nobody wants it any more. One of them hears at its end what it cost.
+  Close(flight);
+  auto first = stuck.extract(stuck.begin());
+  flights_.erase(first.key());
+  if (first.mapped().flow != nullptr) first.mapped().flow->SetOnResume(nullptr);
+  flight->on_cancelled = [on_done = std::move(first.mapped().sink.on_done),
+                          error = reply.error](LlmReply end) {
+    end.error = error;
+    on_done(std::move(end));
+  };
   Deliver(std::move(stuck), Unpaid(std::move(reply)));
-  if (!wanted) flight->cancel.request_stop();
+  flight->cancel.request_stop();
 }
 
 void CachedCalls::OnReply(const FlightPtr& flight, LlmReply reply) {

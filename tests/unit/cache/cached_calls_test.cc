@@ -218,6 +218,28 @@ TEST_CASE("a text that is written anew: those who cannot take theirs back are fa
   CHECK(third.reply->ok());
 }
 
+TEST_CASE(
+    "a text that is written anew, and all who are left cannot take theirs back: its cost is told") {
+  World world;
+  Asker& first = world.Ask();
+  Asker& stuck = world.Ask(Listening::kYes);
+  Asker& other = world.Ask(Listening::kYes);
+  world.Call(0).sink.on_text("壞");
+  world.calls->Leave(first.ticket);
+  world.Call(0).sink.on_reset();
+  CHECK(world.Call(0).cancel.stop_requested());
+  CHECK_FALSE(stuck.reply.has_value());
+  CHECK(other.code() == Code::kTruncated);
+  CHECK(other.reply->usage == Usage{});
+  LlmReply end = FailedReply(Code::kCancelled);
+  end.usage = {100, 20, 0};
+  end.usage_kind = UsageKind::kEstimated;
+  world.client.Answer(0, end);
+  CHECK(stuck.code() == Code::kTruncated);
+  CHECK(stuck.reply->usage == Usage{100, 20, 0});
+  CHECK_FALSE(first.reply.has_value());
+}
+
 TEST_CASE("a text that broke off for one who had heard it is asked for again by the others") {
   World world;
   Asker& first = world.Ask(Listening::kYes);
