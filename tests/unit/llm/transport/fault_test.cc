@@ -211,22 +211,29 @@ TEST_CASE("a server that never takes the connection") {
   HttpEndpoint endpoint = Client::EndpointOf(listener.Url());
   endpoint.connect_timeout = std::chrono::milliseconds(50);
   Client client(std::move(endpoint));
-  for (int n = 0; n < 3; ++n) {
-    const auto reply = client.Fetch();
-    CHECK(reply->code() == Code::kTimeoutConnect);
-    CHECK(!reply->end.request_sent);
-  }
+  const auto reply = client.Fetch();
+  CHECK(reply->code() == Code::kTimeoutConnect);
+  CHECK(!reply->end.request_sent);
+}
 
-  // libcurl has closed those sockets by itself; the next one has their number.
-  Recorder late;
+TEST_CASE("a call that is cancelled while it connects: the next one has its socket's number") {
+  CrowdedListener listener;
+  listener.Crowd();
+  Client client(listener.Url());
+  Recorder first;
+  const TransferId id = client.Post(&first);
+  for (int turns = 0; turns < 3; ++turns) client.Run([] {});
+  client.Cancel(id);  // libcurl closes the socket by itself
+  Recorder second;
+  client.Post(&second);
+  for (int turns = 0; turns < 3; ++turns) client.Run([] {});
   listener.TakeCrowd();
-  client.Post(&late);
-  const int peer = listener.Take();
+  const int peer = listener.Take();  // once the kernel has tried again
   ReadRequest(peer);
   const std::string reply = Reply(200, "", "ok");
   REQUIRE(send(peer, reply.data(), reply.size(), MSG_NOSIGNAL) > 0);
-  late.ended.Wait();
-  CHECK(late.code() == Code::kOk);
+  second.ended.Wait();
+  CHECK(second.code() == Code::kOk);
   close(peer);
 }
 
