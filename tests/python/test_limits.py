@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ def test_shared_limits_are_shown(emulator: Any, redis_url: str) -> None:
         "budget_usd_per_day": 5,
     }
     with postgen.PostGenerator(**options) as one, postgen.PostGenerator(**options) as other:
+        # They call their names every few seconds, and the first to connect was alone.
+        give_up = time.monotonic() + 30
+        while (shared := other.metrics()["shared"])["processes"] < 2:
+            assert time.monotonic() < give_up, shared
+            time.sleep(0.005)
         assert one.generate(REQUEST).ok
         assert other.generate(REQUEST).ok
         metrics = other.metrics()
