@@ -138,7 +138,7 @@ std::optional<Error> Dispatcher::Objection(const Asker& asker, const Route& rout
   // What those ahead will really cost is known when they have ended: reckoned with nothing, this
   // refuses only what cannot be.
   const TimePoint ready = provider.limiter.ReadyAfter(route.model, ahead, 0, asker.tokens, now);
-  if (ready > now && ready > asker.deadline) return TooLate(provider, ready, now);
+  if (ready > now && ready > asker.Due()) return TooLate(provider, ready, now);
   return std::nullopt;
 }
 
@@ -242,7 +242,7 @@ void Dispatcher::GiveTurns() {
       if (ready > now) {
         if (ready == TimePoint::max()) continue;
         wake = std::min(wake, ready);
-        if (ready > first->deadline) late = first, late_until = ready;
+        if (ready > first->Due()) late = first, late_until = ready;
         continue;
       }
       if (in_flight_ >= most_in_flight_ || !provider->concurrency.HasRoom()) continue;

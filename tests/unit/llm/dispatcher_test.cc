@@ -62,15 +62,22 @@ class World {
 
   std::shared_ptr<Heard> Start(Duration deadline = minutes(10), bool stream = false,
                                CancelToken cancel = {}) {
+    LlmRequest request = Request(deadline);
+    request.stream = stream;
+    return Start(std::move(request), std::move(cancel));
+  }
+  LlmRequest Request(Duration deadline = minutes(10)) const {
     LlmRequest request;
     request.model = "first";
     request.messages = {{Role::kUser, "台積電"}};
     request.max_tokens = 100;
-    request.stream = stream;
     request.deadline = executor.Now() + deadline;
+    return request;
+  }
+  std::shared_ptr<Heard> Start(LlmRequest request, CancelToken cancel = {}) {
     auto heard = std::make_shared<Heard>();
     LlmSink sink;
-    if (stream) sink.on_text = [](std::string_view) {};
+    if (request.stream) sink.on_text = [](std::string_view) {};
     sink.on_done = [heard](LlmReply reply) { heard->replies.push_back(std::move(reply)); };
     client->Complete(std::move(request), std::move(cancel), std::move(sink));
     executor.RunReady();
@@ -206,6 +213,24 @@ TEST_CASE("a wait that cannot end before the deadline fails now") {
     world.http[0]->Reply(i, 200, kWhole, kJson);
   }
   CHECK(patient->code() == Code::kOk);
+}
+
+TEST_CASE("a call that is given more time while it waits has it for its turn too") {
+  World world(OneAtATime());
+  world.Start();
+  LlmRequest request = world.Request(seconds(2));
+  request.flow = std::make_shared<Flow>();
+  const auto flow = request.flow;
+  const auto heard = world.Start(std::move(request));
+  flow->Extend(world.executor.Now() + seconds(60));
+  world.http[0]->Reply(0, 429, "{}", {{"retry-after", "5"}});
+  CHECK_FALSE(heard->ended());
+  world.executor.Advance(seconds(6));
+  for (std::size_t i = 1; i < world.http[0]->count(); ++i) {
+    world.http[0]->Reply(i, 200, kWhole, kJson);
+  }
+  REQUIRE(heard->ended());
+  CHECK(heard->code() == Code::kOk);
 }
 
 // --- Breaker ------------------------------------------------------------------------------------
