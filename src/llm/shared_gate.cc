@@ -57,7 +57,9 @@ TimePoint SharedGate::ReadyAt(const std::string& name, std::int64_t tokens, Time
   if (own > now) return own;
   if (model.credit_calls > 0 && model.credit_tokens >= tokens) return now;
   if (model.asking) return TimePoint::max();
-  if (model.look_at > now) return std::max(model.ready_at, model.look_at);
+  if (model.look_at > now) {
+    return tokens < model.refused_tokens ? model.look_at : std::max(model.ready_at, model.look_at);
+  }
   return IsPlentiful(model, tokens, now) ? now : TimePoint::max();
 }
 
@@ -164,6 +166,7 @@ void SharedGate::OnAnswer(const std::string& name, std::uint64_t ask,
   model.known_at = now;
   const bool all = answer.granted >= calls.size();
   model.ready_at = all ? TimePoint::min() : now + answer.wait;
+  model.refused_tokens = all ? 0 : calls[answer.granted];
   model.look_at =
       all ? TimePoint::min()
           : now + std::clamp<Duration>(answer.wait, Duration(kLeastWait), Duration(kMostWait));

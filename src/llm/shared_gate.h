@@ -88,7 +88,9 @@ class SharedGate {
     TimePoint retry_at = TimePoint::min();
     PerLimit<SharedLimit> known;  // by the last answer
     TimePoint known_at = TimePoint::min();
+    // Of the first call that was refused; a smaller one may fit before.
     TimePoint ready_at = TimePoint::min();
+    std::int64_t refused_tokens = 0;
     TimePoint look_at = TimePoint::min();
     std::int64_t credit_calls = 0;  // granted and not used
     std::int64_t credit_tokens = 0;

@@ -15,6 +15,7 @@
 #include "llm/openai_client.h"
 #include "runtime/manual_executor.h"
 #include "unit/llm/fake_transport.h"
+#include "unit/llm/held_limits.h"
 
 namespace postgen {
 namespace {
@@ -23,6 +24,8 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::FakeTransport;
+using testing::Grant;
+using testing::HeldLimits;
 
 constexpr std::string_view kWhole =
     R"({"choices":[{"index":0,"message":{"content":"好"},"finish_reason":"stop"}]})";
@@ -45,7 +48,8 @@ struct Heard {
 class World {
  public:
   // One endpoint for each list of models; "a.test" serves the first.
-  explicit World(LlmOptions options = {}, std::vector<std::vector<std::string>> serves = {{}}) {
+  explicit World(LlmOptions options = {}, std::vector<std::vector<std::string>> serves = {{}},
+                 SharedLimits* shared = nullptr) {
     OpenAiClientParts parts;
     char name = 'a';
     for (std::vector<std::string>& models : serves) {
@@ -56,6 +60,7 @@ class World {
     }
     parts.executor = &executor;
     parts.seed = 1;
+    parts.shared = shared;
     parts.wall_clock = [] { return WallTime(); };
     client = NewOpenAiClientOver(options, std::move(parts));
   }
@@ -231,6 +236,26 @@ TEST_CASE("a call that is given more time while it waits has it for its turn too
   }
   REQUIRE(heard->ended());
   CHECK(heard->code() == Code::kOk);
+}
+
+// --- Limits that are shared ---------------------------------------------------------------------
+
+TEST_CASE("small calls do not fail by the wait of a large one") {
+  HeldLimits others;
+  World world({}, {{}}, &others);
+  LlmRequest request = world.Request(seconds(30));
+  request.max_tokens = 100000;
+  const auto large = world.Start(std::move(request));
+  const auto small = world.Start(seconds(30));
+  SharedAnswer refused = Grant(0);
+  refused.wait = seconds(36);
+  others.callbacks.at(0)(refused);
+  REQUIRE(large->ended());
+  CHECK(large->code() == Code::kRateLimited);
+  CHECK_FALSE(small->ended());
+  world.executor.Advance(SharedGate::kMostWait);
+  others.callbacks.at(1)(Grant(1));
+  CHECK(world.http[0]->count() == 1);
 }
 
 // --- Breaker ------------------------------------------------------------------------------------

@@ -3,48 +3,23 @@
 
 #include <chrono>
 #include <cstddef>
-#include <utility>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "runtime/manual_executor.h"
+#include "unit/llm/held_limits.h"
 
 namespace postgen {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::Grant;
+using testing::HeldLimits;
 
 constexpr std::size_t kRequests = 0;
 constexpr std::size_t kTokens = 1;
-
-class HeldLimits final : public SharedLimits {
- public:
-  void Ask(SharedAsk ask, AnswerCallback done) override {
-    asks.push_back(std::move(ask));
-    callbacks.push_back(std::move(done));
-  }
-  void Tell(SharedHead head, std::function<void()> done) override {
-    heads.push_back(std::move(head));
-    done();
-  }
-  std::int64_t processes() const override { return 4; }
-
-  std::vector<SharedAsk> asks;
-  std::vector<AnswerCallback> callbacks;
-  std::vector<SharedHead> heads;
-};
-
-// 600 requests a minute, `level` of them left; tokens without an end.
-SharedAnswer Grant(std::size_t calls, double level = 10) {
-  SharedAnswer answer;
-  answer.away = false;
-  answer.granted = calls;
-  answer.limits[kRequests] = {10, 600, level, 100, 0, true, false};
-  answer.limits[kTokens] = {1e6, 6e7, 6e7, 1000, 0, true, false};
-  return answer;
-}
 
 struct Fixture {
   ManualExecutor executor;
@@ -81,6 +56,20 @@ TEST_CASE("who waits is asked for together, and sends what was granted") {
   f.executor.Advance(milliseconds(100));
   f.AskFor(1);
   CHECK(f.others.asks.size() == 2);
+}
+
+TEST_CASE("the wait of a large call is not that of smaller ones") {
+  Fixture f;
+  f.gate.AskFor("m", {50, 1000, 100});
+  SharedAnswer answer = Grant(1);
+  answer.wait = seconds(36);
+  f.others.callbacks[0](answer);
+  f.gate.Take("m", 50);
+  const TimePoint now = f.executor.Now();
+  CHECK(f.gate.ReadyAt("m", 1000, now) == now + seconds(36));
+  CHECK(f.gate.ReadyAt("m", 1001, now) == now + seconds(36));
+  // Soon it may be asked for instead.
+  CHECK(f.gate.ReadyAt("m", 999, now) == now + SharedGate::kMostWait);
 }
 
 TEST_CASE("what was granted and is not used goes back") {
