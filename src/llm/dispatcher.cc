@@ -215,7 +215,7 @@ TimePoint Dispatcher::ReadyAt(const QueueKey& key, const Queue& queue, TimePoint
   const std::int64_t room =
       std::min(most_in_flight_ - in_flight_,
                provider->concurrency.limit() - provider->concurrency.in_flight());
-  if (room > 0 && (ready == TimePoint::max() || gate->away())) {
+  if (room > 0 && (ready == TimePoint::max() || gate->away(model))) {
     std::vector<std::int64_t> calls;
     for (const auto& [place, asker] : queue) {
       if (std::cmp_greater_equal(calls.size(), room) || calls.size() >= SharedGate::kMostCalls)

@@ -258,6 +258,21 @@ TEST_CASE("small calls do not fail by the wait of a large one") {
   CHECK(world.http[0]->count() == 1);
 }
 
+TEST_CASE("a model whose others went away costs another one no asks") {
+  HeldLimits others;
+  World world({}, {{}}, &others);
+  LlmRequest request = world.Request();
+  request.model = "gone";
+  world.Start(std::move(request));
+  world.executor.Advance(SharedGate::kAnswerLimit);
+  REQUIRE(world.http[0]->count() == 1);  // by its share
+  world.Start();
+  REQUIRE(others.asks.size() == 2);
+  others.callbacks[1](Grant(1));
+  CHECK(world.http[0]->count() == 2);
+  CHECK(others.asks.size() == 2);
+}
+
 // --- Breaker ------------------------------------------------------------------------------------
 
 TEST_CASE("a refused key and used-up money stop everyone, until a probe gets through") {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
@@ -135,6 +136,47 @@ TEST_CASE("an answer that does not come holds a call up for 20 ms, and then ther
     CHECK(f.others.asks.back().calls.empty());  // nobody waits for it
     f.others.callbacks.back()(Grant(0));
     CHECK_FALSE(f.gate.away());
+  }
+}
+
+TEST_CASE("that one model's others are away says nothing of the next one's") {
+  Fixture f;
+  f.AskFor(1);
+  f.executor.Advance(SharedGate::kAnswerLimit);
+  CHECK(f.gate.away("m"));
+  CHECK(f.gate.away());
+  CHECK_FALSE(f.gate.away("n"));
+  f.gate.AskFor("n", {100});
+  f.others.callbacks[1](Grant(1));
+  CHECK_FALSE(f.gate.away());  // they have answered since
+  CHECK(f.gate.away("m"));     // and are asked again when it is used
+}
+
+TEST_CASE("models that nobody uses are forgotten when there are too many") {
+  Fixture f;
+  f.AskFor(1);
+  f.others.callbacks[0](Grant(1, 500));
+  f.Send();
+  f.executor.Advance(SharedGate::kKeep);
+  REQUIRE(f.Ready());  // there is plenty, as it remembers
+  const auto use = [&f](int first, int last) {
+    for (int i = first; i < last; ++i) {
+      f.gate.ReadyAt("made up " + std::to_string(i), 1, f.executor.Now());
+    }
+  };
+  use(1, 256);
+  CHECK(f.Ready());
+  SUBCASE("idle") {
+    use(256, 257);
+    CHECK_FALSE(f.Ready());
+  }
+  SUBCASE("with an account to settle") {
+    f.Send();
+    use(256, 257);
+    CHECK(f.gate.ReadyAt("m", 1000000000, f.executor.Now()) == TimePoint::max());
+    f.executor.Advance(SharedGate::kKeep);
+    REQUIRE(f.others.asks.size() == 2);
+    CHECK(f.others.asks[1].debts[kRequests] == 1);
   }
 }
 
