@@ -78,7 +78,6 @@ std::optional<Error> CompletionCall::CheckRequest() const {
 // --- Attempts -----------------------------------------------------------------------------------
 
 void CompletionCall::Queue() {
-  deadline = Due();
   tried.assign(routes.size(), false);
   state_ = State::kQueued;
   ArmTimer();
@@ -323,9 +322,8 @@ void CompletionCall::OnTimer() {
   if (now >= Due()) return OnDeadline();
   if (state_ == State::kWaiting && now >= retry_at_) return Queue();
   // There is more time by now.
-  deadline = Due();
   for (const auto* attempt : {&attempt_, &second_}) {
-    if (*attempt != nullptr) (*attempt)->Extend(deadline);
+    if (*attempt != nullptr) (*attempt)->Extend(Due());
   }
   ArmTimer();
 }

@@ -44,6 +44,8 @@ class CompletionCall final : public AttemptOwner,
 
   void OnTurn(Permit permit) override;
   void OnNoTurn(Error error) override;
+  // The request's deadline, or later where others came to wait.
+  TimePoint Due() const override;
 
   void OnAttemptSent(Attempt* attempt) override;
   void OnAttemptToken(Attempt* attempt) override;
@@ -68,8 +70,6 @@ class CompletionCall final : public AttemptOwner,
   void TakeBackText();
 
   void ListenToFlow();
-  // The request's, or later where others came to wait.
-  TimePoint Due() const;
 
   void ArmTimer();
   void OnTimer();

@@ -138,7 +138,7 @@ std::optional<Error> Dispatcher::Objection(const Asker& asker, const Route& rout
   // What those ahead will really cost is known when they have ended: reckoned with nothing, this
   // refuses only what cannot be.
   const TimePoint ready = provider.limiter.ReadyAfter(route.model, ahead, 0, asker.tokens, now);
-  if (ready > now && ready > asker.deadline) return TooLate(provider, ready, now);
+  if (ready > now && ready > asker.Due()) return TooLate(provider, ready, now);
   return std::nullopt;
 }
 
@@ -215,7 +215,7 @@ TimePoint Dispatcher::ReadyAt(const QueueKey& key, const Queue& queue, TimePoint
   const std::int64_t room =
       std::min(most_in_flight_ - in_flight_,
                provider->concurrency.limit() - provider->concurrency.in_flight());
-  if (room > 0 && (ready == TimePoint::max() || gate->away())) {
+  if (room > 0 && (ready == TimePoint::max() || gate->away(model))) {
     std::vector<std::int64_t> calls;
     for (const auto& [place, asker] : queue) {
       if (std::cmp_greater_equal(calls.size(), room) || calls.size() >= SharedGate::kMostCalls)
@@ -242,7 +242,7 @@ void Dispatcher::GiveTurns() {
       if (ready > now) {
         if (ready == TimePoint::max()) continue;
         wake = std::min(wake, ready);
-        if (ready > first->deadline) late = first, late_until = ready;
+        if (ready > first->Due()) late = first, late_until = ready;
         continue;
       }
       if (in_flight_ >= most_in_flight_ || !provider->concurrency.HasRoom()) continue;

@@ -102,11 +102,12 @@ class Dispatcher {
     // Sends from within. `permit` is the asker's until End().
     virtual void OnTurn(Permit permit) = 0;
     virtual void OnNoTurn(Error error) = 0;
+    // Until when a turn is of use. Asked at each decision, as it may become later.
+    virtual TimePoint Due() const = 0;
 
     // Set once, before the first Ask().
     std::vector<Route> routes;  // in order of preference
-    TimePoint deadline = TimePoint::max();
-    std::int64_t tokens = 0;  // that an attempt may cost
+    std::int64_t tokens = 0;    // that an attempt may cost
 
     // Which of `routes` this call does not take any more, and those it has yet to come back to.
     std::vector<bool> closed;

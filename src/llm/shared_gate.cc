@@ -39,15 +39,26 @@ SharedGate::~SharedGate() {
   }
 }
 
-bool SharedGate::away() const {
-  return std::any_of(models_.begin(), models_.end(),
-                     [](const auto& entry) { return entry.second.away; });
+bool SharedGate::away(const std::string& name) const {
+  const auto found = models_.find(name);
+  return found != models_.end() && found->second.away;
+}
+
+SharedGate::Model& SharedGate::Find(const std::string& name) {
+  if (models_.size() >= RateLimiter::kMaxModels && !models_.contains(name)) {
+    // Who waits for a moment to look again would ask at once if that were forgotten.
+    std::erase_if(models_, [now = executor_->Now()](const auto& entry) {
+      const Model& model = entry.second;
+      return !model.asking && !model.telling && model.return_timer == 0 && model.look_at <= now;
+    });
+  }
+  return models_[name];
 }
 
 // --- Waiting
 
 TimePoint SharedGate::ReadyAt(const std::string& name, std::int64_t tokens, TimePoint now) {
-  Model& model = models_[name];
+  Model& model = Find(name);
   if (model.away) {
     LearnShares(name, &model);
     return std::max(limiter_->ReadyAt(name, tokens, now, limits_->processes()),
@@ -57,12 +68,14 @@ TimePoint SharedGate::ReadyAt(const std::string& name, std::int64_t tokens, Time
   if (own > now) return own;
   if (model.credit_calls > 0 && model.credit_tokens >= tokens) return now;
   if (model.asking) return TimePoint::max();
-  if (model.look_at > now) return std::max(model.ready_at, model.look_at);
+  if (model.look_at > now) {
+    return tokens < model.refused_tokens ? model.look_at : std::max(model.ready_at, model.look_at);
+  }
   return IsPlentiful(model, tokens, now) ? now : TimePoint::max();
 }
 
 TimePoint SharedGate::LookAgainAt(const std::string& name) {
-  const Model& model = models_[name];
+  const Model& model = Find(name);
   if (model.asking) return TimePoint::max();
   const TimePoint at = model.away ? model.retry_at : model.look_at;
   return at > executor_->Now() ? at : TimePoint::max();
@@ -70,7 +83,7 @@ TimePoint SharedGate::LookAgainAt(const std::string& name) {
 
 void SharedGate::AskFor(const std::string& name, const std::vector<std::int64_t>& calls) {
   const TimePoint now = executor_->Now();
-  Model& model = models_[name];
+  Model& model = Find(name);
   if (model.asking) return;
   if (model.away) {
     // Only to see whether they are back: nobody waits for the answer.
@@ -133,7 +146,7 @@ void SharedGate::Ask(const std::string& name, Model* model, std::vector<std::int
       // An answer may be here already, if it is this thread that is late.
       executor_->Post([this, alive = alive_, name, id] {
         if (!*alive) return;
-        Model& late = models_[name];
+        Model& late = Find(name);
         if (late.asking && late.ask == id) GoAway(name, &late);
       });
     });
@@ -147,11 +160,12 @@ void SharedGate::Ask(const std::string& name, Model* model, std::vector<std::int
 void SharedGate::OnAnswer(const std::string& name, std::uint64_t ask,
                           const std::vector<std::int64_t>& calls, const SharedAnswer& answer) {
   const TimePoint now = executor_->Now();
-  Model& model = models_[name];
+  Model& model = Find(name);
   if (ask != model.ask || !model.asking) return;
   executor_->CancelTimer(std::exchange(model.ask_timer, 0));
   model.asking = false;
   if (answer.away) return GoAway(name, &model);
+  away_ = false;
   if (std::exchange(model.away, false)) {
     // Of a longer time, what the heads have told by now says more than what was taken.
     if (now - model.away_since < kShortly) {
@@ -164,6 +178,7 @@ void SharedGate::OnAnswer(const std::string& name, std::uint64_t ask,
   model.known_at = now;
   const bool all = answer.granted >= calls.size();
   model.ready_at = all ? TimePoint::min() : now + answer.wait;
+  model.refused_tokens = all ? 0 : calls[answer.granted];
   model.look_at =
       all ? TimePoint::min()
           : now + std::clamp<Duration>(answer.wait, Duration(kLeastWait), Duration(kMostWait));
@@ -171,13 +186,14 @@ void SharedGate::OnAnswer(const std::string& name, std::uint64_t ask,
     ++model.credit_calls;
     model.credit_tokens += calls[i];
   }
-  on_change_();
   if (model.credit_calls > 0) ReturnLater(name, &model);
+  on_change_();  // last: the model may be forgotten
 }
 
 // --- While the others are away
 
 void SharedGate::GoAway(const std::string& name, Model* model) {
+  away_ = true;
   model->retry_at = executor_->Now() + kRetry;
   if (model->away) return;
   model->away = true;
@@ -216,7 +232,7 @@ TimePoint SharedGate::ShareReadyAt(const Model& model, std::int64_t tokens, Time
 
 SharedGate::Ticket SharedGate::Take(const std::string& name, std::int64_t tokens) {
   const TimePoint now = executor_->Now();
-  Model& model = models_[name];
+  Model& model = Find(name);
   Ticket ticket;
   ticket.sent = now;
   if (model.away) {
@@ -249,7 +265,7 @@ void SharedGate::ReturnCredit(Model* model) {
 void SharedGate::ReturnLater(const std::string& name, Model* model) {
   if (model->return_timer != 0) return;
   model->return_timer = executor_->RunAt(executor_->Now() + kKeep, [this, name] {
-    Model& later = models_[name];
+    Model& later = Find(name);
     later.return_timer = 0;
     if (later.away || later.asking) return;
     ReturnCredit(&later);
@@ -280,7 +296,7 @@ SharedHead SharedGate::MakeHead(const Ticket& ticket, const std::string& name,
 
 void SharedGate::OnHead(const Ticket& ticket, const std::string& name,
                         const RateReadings& readings) {
-  Model& model = models_[name];
+  Model& model = Find(name);
   if (model.away) return;
   SharedHead head = MakeHead(ticket, name, readings);
   // What it has told of for the first time, the others have to be asked about.
@@ -297,7 +313,7 @@ void SharedGate::OnHead(const Ticket& ticket, const std::string& name,
 void SharedGate::OnRefused(const Ticket& ticket, const std::string& name, LimitKind limit,
                            const RateReadings& readings, std::optional<Duration> retry_after,
                            std::int64_t tokens) {
-  Model& model = models_[name];
+  Model& model = Find(name);
   if (model.away) return;
   SharedHead head = MakeHead(ticket, name, readings);
   if (retry_after) head.hold = *retry_after;
@@ -312,12 +328,12 @@ void SharedGate::OnRefused(const Ticket& ticket, const std::string& name, LimitK
 void SharedGate::Tell(const std::string& name, Model* model, SharedHead head) {
   model->telling = true;
   limits_->Tell(std::move(head), [this, alive = alive_, name] {
-    if (*alive) models_[name].telling = false;
+    if (*alive) Find(name).telling = false;
   });
 }
 
 void SharedGate::End(const std::string& name, std::int64_t unused_tokens) {
-  Model& model = models_[name];
+  Model& model = Find(name);
   if (model.away || unused_tokens == 0) return;
   for (std::size_t i = 0; i < kLimitSlots; ++i) {
     if (Counts(i) && limiter_->TakesBack(name, static_cast<LimitSlot>(i))) {

@@ -61,6 +61,8 @@ class SharedGate {
   // When a call that may cost `tokens` may be sent: as far as is known; TimePoint::max(): the
   // others have to be asked.
   TimePoint ReadyAt(const std::string& model, std::int64_t tokens, TimePoint now);
+  // Does the model keep to its share?
+  bool away(const std::string& model) const;
   // When to look again, whatever ReadyAt() said.
   TimePoint LookAgainAt(const std::string& model);
   // May be called whenever ReadyAt() lies ahead: asks for these calls, unless it has asked already.
@@ -75,8 +77,8 @@ class SharedGate {
                  std::int64_t tokens);
   void End(const std::string& model, std::int64_t unused_tokens);
 
-  // For people.
-  bool away() const;
+  // For people. By the last ask of any model: one that is used no more is not asked for again.
+  bool away() const { return away_; }
   std::int64_t processes() const { return limits_->processes(); }
 
  private:
@@ -88,7 +90,9 @@ class SharedGate {
     TimePoint retry_at = TimePoint::min();
     PerLimit<SharedLimit> known;  // by the last answer
     TimePoint known_at = TimePoint::min();
+    // Of the first call that was refused; a smaller one may fit before.
     TimePoint ready_at = TimePoint::min();
+    std::int64_t refused_tokens = 0;
     TimePoint look_at = TimePoint::min();
     std::int64_t credit_calls = 0;  // granted and not used
     std::int64_t credit_tokens = 0;
@@ -100,6 +104,7 @@ class SharedGate {
     bool telling = false;
   };
 
+  Model& Find(const std::string& name);
   double LevelNow(const Model& model, std::size_t slot, TimePoint now) const;
   bool IsPlentiful(const Model& model, std::int64_t tokens, TimePoint now) const;
   void Ask(const std::string& name, Model* model, std::vector<std::int64_t> calls);
@@ -119,7 +124,8 @@ class SharedGate {
   RateLimiter* const limiter_;
   Executor* const executor_;
   const std::function<void()> on_change_;
-  std::map<std::string, Model> models_;
+  std::map<std::string, Model> models_;  // nodes do not move
+  bool away_ = false;
   std::uint64_t next_ask_ = 1;
   const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers may come later
 };

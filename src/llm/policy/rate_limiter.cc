@@ -7,9 +7,6 @@
 namespace postgen {
 namespace {
 
-// Model names come from requests: a caller that makes them up must not fill the memory.
-constexpr std::size_t kMaxModels = 256;
-
 // A full budget is spent over a quarter of its minute rather than in one instant, past a first part
 // that serves single posts at once: servers may enforce slices of their limits.
 constexpr double kBurstRate = 4;

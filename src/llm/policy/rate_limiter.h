@@ -15,6 +15,7 @@
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -57,6 +58,9 @@ class RateLimiter {
   // kUnheardTime that passes in silence. Refusals are quick; a server that is slow has no limits.
   static constexpr std::int64_t kUnheardCalls = 32;
   static constexpr std::chrono::milliseconds kUnheardTime{250};
+  // Model names come from requests: a caller that makes them up must not fill the memory. Beyond
+  // this those that nothing is open for are forgotten.
+  static constexpr std::size_t kMaxModels = 256;
 
   // One call that was sent. Ends with End(), once; empty after that.
   class Ticket {

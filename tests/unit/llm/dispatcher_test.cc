@@ -15,6 +15,7 @@
 #include "llm/openai_client.h"
 #include "runtime/manual_executor.h"
 #include "unit/llm/fake_transport.h"
+#include "unit/llm/held_limits.h"
 
 namespace postgen {
 namespace {
@@ -23,6 +24,8 @@ using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 using testing::FakeTransport;
+using testing::Grant;
+using testing::HeldLimits;
 
 constexpr std::string_view kWhole =
     R"({"choices":[{"index":0,"message":{"content":"好"},"finish_reason":"stop"}]})";
@@ -45,7 +48,8 @@ struct Heard {
 class World {
  public:
   // One endpoint for each list of models; "a.test" serves the first.
-  explicit World(LlmOptions options = {}, std::vector<std::vector<std::string>> serves = {{}}) {
+  explicit World(LlmOptions options = {}, std::vector<std::vector<std::string>> serves = {{}},
+                 SharedLimits* shared = nullptr) {
     OpenAiClientParts parts;
     char name = 'a';
     for (std::vector<std::string>& models : serves) {
@@ -56,21 +60,29 @@ class World {
     }
     parts.executor = &executor;
     parts.seed = 1;
+    parts.shared = shared;
     parts.wall_clock = [] { return WallTime(); };
     client = NewOpenAiClientOver(options, std::move(parts));
   }
 
   std::shared_ptr<Heard> Start(Duration deadline = minutes(10), bool stream = false,
                                CancelToken cancel = {}) {
+    LlmRequest request = Request(deadline);
+    request.stream = stream;
+    return Start(std::move(request), std::move(cancel));
+  }
+  LlmRequest Request(Duration deadline = minutes(10)) const {
     LlmRequest request;
     request.model = "first";
     request.messages = {{Role::kUser, "台積電"}};
     request.max_tokens = 100;
-    request.stream = stream;
     request.deadline = executor.Now() + deadline;
+    return request;
+  }
+  std::shared_ptr<Heard> Start(LlmRequest request, CancelToken cancel = {}) {
     auto heard = std::make_shared<Heard>();
     LlmSink sink;
-    if (stream) sink.on_text = [](std::string_view) {};
+    if (request.stream) sink.on_text = [](std::string_view) {};
     sink.on_done = [heard](LlmReply reply) { heard->replies.push_back(std::move(reply)); };
     client->Complete(std::move(request), std::move(cancel), std::move(sink));
     executor.RunReady();
@@ -206,6 +218,59 @@ TEST_CASE("a wait that cannot end before the deadline fails now") {
     world.http[0]->Reply(i, 200, kWhole, kJson);
   }
   CHECK(patient->code() == Code::kOk);
+}
+
+TEST_CASE("a call that is given more time while it waits has it for its turn too") {
+  World world(OneAtATime());
+  world.Start();
+  LlmRequest request = world.Request(seconds(2));
+  request.flow = std::make_shared<Flow>();
+  const auto flow = request.flow;
+  const auto heard = world.Start(std::move(request));
+  flow->Extend(world.executor.Now() + seconds(60));
+  world.http[0]->Reply(0, 429, "{}", {{"retry-after", "5"}});
+  CHECK_FALSE(heard->ended());
+  world.executor.Advance(seconds(6));
+  for (std::size_t i = 1; i < world.http[0]->count(); ++i) {
+    world.http[0]->Reply(i, 200, kWhole, kJson);
+  }
+  REQUIRE(heard->ended());
+  CHECK(heard->code() == Code::kOk);
+}
+
+// --- Limits that are shared ---------------------------------------------------------------------
+
+TEST_CASE("small calls do not fail by the wait of a large one") {
+  HeldLimits others;
+  World world({}, {{}}, &others);
+  LlmRequest request = world.Request(seconds(30));
+  request.max_tokens = 100000;
+  const auto large = world.Start(std::move(request));
+  const auto small = world.Start(seconds(30));
+  SharedAnswer refused = Grant(0);
+  refused.wait = seconds(36);
+  others.callbacks.at(0)(refused);
+  REQUIRE(large->ended());
+  CHECK(large->code() == Code::kRateLimited);
+  CHECK_FALSE(small->ended());
+  world.executor.Advance(SharedGate::kMostWait);
+  others.callbacks.at(1)(Grant(1));
+  CHECK(world.http[0]->count() == 1);
+}
+
+TEST_CASE("a model whose others went away costs another one no asks") {
+  HeldLimits others;
+  World world({}, {{}}, &others);
+  LlmRequest request = world.Request();
+  request.model = "gone";
+  world.Start(std::move(request));
+  world.executor.Advance(SharedGate::kAnswerLimit);
+  REQUIRE(world.http[0]->count() == 1);  // by its share
+  world.Start();
+  REQUIRE(others.asks.size() == 2);
+  others.callbacks[1](Grant(1));
+  CHECK(world.http[0]->count() == 2);
+  CHECK(others.asks.size() == 2);
 }
 
 // --- Breaker ------------------------------------------------------------------------------------

@@ -3,48 +3,24 @@
 
 #include <chrono>
 #include <cstddef>
-#include <utility>
+#include <string>
 #include <vector>
 
 #include <doctest/doctest.h>
 
 #include "runtime/manual_executor.h"
+#include "unit/llm/held_limits.h"
 
 namespace postgen {
 namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::Grant;
+using testing::HeldLimits;
 
 constexpr std::size_t kRequests = 0;
 constexpr std::size_t kTokens = 1;
-
-class HeldLimits final : public SharedLimits {
- public:
-  void Ask(SharedAsk ask, AnswerCallback done) override {
-    asks.push_back(std::move(ask));
-    callbacks.push_back(std::move(done));
-  }
-  void Tell(SharedHead head, std::function<void()> done) override {
-    heads.push_back(std::move(head));
-    done();
-  }
-  std::int64_t processes() const override { return 4; }
-
-  std::vector<SharedAsk> asks;
-  std::vector<AnswerCallback> callbacks;
-  std::vector<SharedHead> heads;
-};
-
-// 600 requests a minute, `level` of them left; tokens without an end.
-SharedAnswer Grant(std::size_t calls, double level = 10) {
-  SharedAnswer answer;
-  answer.away = false;
-  answer.granted = calls;
-  answer.limits[kRequests] = {10, 600, level, 100, 0, true, false};
-  answer.limits[kTokens] = {1e6, 6e7, 6e7, 1000, 0, true, false};
-  return answer;
-}
 
 struct Fixture {
   ManualExecutor executor;
@@ -81,6 +57,20 @@ TEST_CASE("who waits is asked for together, and sends what was granted") {
   f.executor.Advance(milliseconds(100));
   f.AskFor(1);
   CHECK(f.others.asks.size() == 2);
+}
+
+TEST_CASE("the wait of a large call is not that of smaller ones") {
+  Fixture f;
+  f.gate.AskFor("m", {50, 1000, 100});
+  SharedAnswer answer = Grant(1);
+  answer.wait = seconds(36);
+  f.others.callbacks[0](answer);
+  f.gate.Take("m", 50);
+  const TimePoint now = f.executor.Now();
+  CHECK(f.gate.ReadyAt("m", 1000, now) == now + seconds(36));
+  CHECK(f.gate.ReadyAt("m", 1001, now) == now + seconds(36));
+  // Soon it may be asked for instead.
+  CHECK(f.gate.ReadyAt("m", 999, now) == now + SharedGate::kMostWait);
 }
 
 TEST_CASE("what was granted and is not used goes back") {
@@ -146,6 +136,47 @@ TEST_CASE("an answer that does not come holds a call up for 20 ms, and then ther
     CHECK(f.others.asks.back().calls.empty());  // nobody waits for it
     f.others.callbacks.back()(Grant(0));
     CHECK_FALSE(f.gate.away());
+  }
+}
+
+TEST_CASE("that one model's others are away says nothing of the next one's") {
+  Fixture f;
+  f.AskFor(1);
+  f.executor.Advance(SharedGate::kAnswerLimit);
+  CHECK(f.gate.away("m"));
+  CHECK(f.gate.away());
+  CHECK_FALSE(f.gate.away("n"));
+  f.gate.AskFor("n", {100});
+  f.others.callbacks[1](Grant(1));
+  CHECK_FALSE(f.gate.away());  // they have answered since
+  CHECK(f.gate.away("m"));     // and are asked again when it is used
+}
+
+TEST_CASE("models that nobody uses are forgotten when there are too many") {
+  Fixture f;
+  f.AskFor(1);
+  f.others.callbacks[0](Grant(1, 500));
+  f.Send();
+  f.executor.Advance(SharedGate::kKeep);
+  REQUIRE(f.Ready());  // there is plenty, as it remembers
+  const auto use = [&f](int first, int last) {
+    for (int i = first; i < last; ++i) {
+      f.gate.ReadyAt("made up " + std::to_string(i), 1, f.executor.Now());
+    }
+  };
+  use(1, 256);
+  CHECK(f.Ready());
+  SUBCASE("idle") {
+    use(256, 257);
+    CHECK_FALSE(f.Ready());
+  }
+  SUBCASE("with an account to settle") {
+    f.Send();
+    use(256, 257);
+    CHECK(f.gate.ReadyAt("m", 1000000000, f.executor.Now()) == TimePoint::max());
+    f.executor.Advance(SharedGate::kKeep);
+    REQUIRE(f.others.asks.size() == 2);
+    CHECK(f.others.asks[1].debts[kRequests] == 1);
   }
 }
 
