@@ -16,11 +16,13 @@
 #include "runtime/manual_executor.h"
 #include "store/spool_folder.h"
 #include "support/scoped.h"
+#include "unit/store/faulty_vfs.h"
 
 namespace postgen {
 namespace {
 
 namespace fs = std::filesystem;
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 PostRow Row(const std::string& id, const std::string& text = "內文。") {
@@ -107,6 +109,21 @@ struct Fixture {
     }
     return files;
   }
+};
+
+// Another program that has a spool's file locked while this lives.
+class Locked {
+ public:
+  explicit Locked(const std::string& file) {
+    REQUIRE(sqlite3_open(file.c_str(), &other_) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(other_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+  }
+  ~Locked() { sqlite3_close(other_); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  sqlite3* other_ = nullptr;
 };
 
 // As a process that is killed while it holds a spool leaves its file: written by a child.
@@ -199,6 +216,37 @@ TEST_CASE("what is open does not move, until it is released or forgotten") {
   spool->Release("b");
   f.executor.Advance(seconds(5));
   CHECK(f.store.ids == std::vector<std::string>{"b"});
+  CHECK(spool->status().totals.open == 0);
+}
+
+TEST_CASE("what is released while the file is locked moves when it is free") {
+  Fixture f;
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
+  {
+    const Locked locked(f.Files(".spool").at(0));
+    spool->Release("a");
+    f.executor.Advance(milliseconds(50));
+  }
+  f.executor.Advance(seconds(5));
+  CHECK(f.store.ids == std::vector<std::string>{"a"});
+  CHECK(spool->status().totals.open == 0);
+}
+
+TEST_CASE("what is released while the file cannot be written moves when it can") {
+  FaultyVfs disk;
+  Fixture f;
+  const auto spool = f.Open();
+  spool->Start();
+  CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
+  disk.FailSyncs(1000);
+  CHECK(!f.Keep(spool.get(), Row("b")).ok());
+  spool->Release("a");
+  f.executor.RunReady();
+  CHECK(!f.store.Stored("a").has_value());
+  disk.FailSyncs(0);
+  f.executor.Advance(seconds(15));
+  CHECK(f.store.Stored("a").has_value());
   CHECK(spool->status().totals.open == 0);
 }
 
