@@ -413,7 +413,10 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
         away = end.error();
       }
     }
-    Note(ApplyTo(batch_->from.get(), {}, stored));
+    const Status removed = ApplyTo(batch_->from.get(), {}, stored);
+    Note(removed);
+    // They will be read, and put, once more: not at once.
+    if (!removed.ok()) return EndBatch(removed.error());
     {
       const MutexLock lock(&mutex_);
       status_.moved += static_cast<std::int64_t>(stored.size());

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -41,6 +42,7 @@ class SwitchedStore final : public PostStore {
   void Check(TimePoint /*deadline*/, DoneCallback done) override { done(check); }
   void Put(PostRow row, TimePoint deadline, DoneCallback done) override {
     ++puts;
+    if (on_put) on_put();
     if (!check.ok()) return done(check);
     if (row.content == poison) return done(Error(Code::kStore, "a text is too long"));
     inner->Put(row, TimePoint::max(), [&](Status status) {
@@ -73,6 +75,7 @@ class SwitchedStore final : public PostStore {
   std::string poison = "(none)";
   bool lose_answers = false;
   int puts = 0;
+  std::function<void()> on_put;
   std::vector<std::string> ids;
   std::unique_ptr<PostStore> inner = NewMemoryPostStore();
 };
@@ -248,6 +251,31 @@ TEST_CASE("what is released while the file cannot be written moves when it can")
   f.executor.Advance(seconds(15));
   CHECK(f.store.Stored("a").has_value());
   CHECK(spool->status().totals.open == 0);
+}
+
+TEST_CASE("posts that were moved and cannot be removed are not moved again without a pause") {
+  Fixture f;
+  f.store.check = SwitchedStore::Away();
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  f.executor.Advance(seconds(1));
+  f.store.check = {};
+  f.store.puts = 0;
+  std::optional<Locked> locked(f.Files(".spool").at(0));
+  // So that the test ends even where there is no pause.
+  f.store.on_put = [&] {
+    if (f.store.puts == 50) locked.reset();
+  };
+  f.executor.Advance(seconds(10));
+  CHECK(f.store.puts > 1);
+  CHECK(f.store.puts < 20);
+  CHECK(spool->status().totals.ready == 1);
+  CHECK(spool->status().moved == 0);
+  CHECK(!spool->status().trouble.empty());
+  locked.reset();
+  f.executor.Advance(seconds(5));
+  CHECK(spool->status().totals.ready == 0);
+  CHECK(spool->status().moved == 1);
 }
 
 TEST_CASE("a full spool takes no new posts, and still keeps those that were let in") {
