@@ -6,8 +6,9 @@
 namespace postgen {
 
 void PostgresCalls::RunAll(PostgresTransaction transaction, TimePoint deadline,
-                           FailureCallback on_failure, ResultsCallback on_results) {
-  pool_->Run(std::move(transaction), deadline,
+                           FailureCallback on_failure, ResultsCallback on_results,
+                           PostgresRepeat repeat) {
+  pool_->Run(std::move(transaction), repeat, deadline,
              [weak = weak_from_this(), on_failure = std::move(on_failure),
               on_results = std::move(on_results)](const PostgresReply& reply) {
                const auto self = weak.lock();
@@ -22,7 +23,7 @@ void PostgresCalls::RunAll(PostgresTransaction transaction, TimePoint deadline,
 }
 
 void PostgresCalls::Run(PostgresStatement statement, TimePoint deadline, ErrorCallback on_error,
-                        ResultCallback on_result) {
+                        ResultCallback on_result, PostgresRepeat repeat) {
   PostgresTransaction transaction;
   transaction.push_back(std::move(statement));
   RunAll(
@@ -30,7 +31,8 @@ void PostgresCalls::Run(PostgresStatement statement, TimePoint deadline, ErrorCa
       [on_error = std::move(on_error)](const PostgresFailure& failure) { on_error(failure.error); },
       [on_result = std::move(on_result)](const std::vector<PostgresResult>& results) {
         on_result(results.front().get());
-      });
+      },
+      repeat);
 }
 
 Error PostgresCalls::Late(const std::string& shown) {

@@ -43,11 +43,11 @@ class PostgresCalls : public std::enable_shared_from_this<PostgresCalls> {
   // Runs a transaction; one of the callbacks follows. Neither does once this is gone: the pool,
   // which others may share, is not to keep it alive.
   void RunAll(PostgresTransaction transaction, TimePoint deadline, FailureCallback on_failure,
-              ResultsCallback on_results);
+              ResultsCallback on_results, PostgresRepeat repeat = PostgresRepeat::kHarmless);
 
   // Runs a statement by itself.
   void Run(PostgresStatement statement, TimePoint deadline, ErrorCallback on_error,
-           ResultCallback on_result);
+           ResultCallback on_result, PostgresRepeat repeat = PostgresRepeat::kHarmless);
 
  protected:
   // Hears of every failure before the callbacks do.

@@ -36,10 +36,12 @@ PostgresPool::~PostgresPool() {
   loop_->CancelTimer(sweep_timer_);
 }
 
-void PostgresPool::Run(PostgresTransaction transaction, TimePoint deadline, Callback done) {
-  Enqueue(
-      next_id_++,
-      Job{.transaction = std::move(transaction), .deadline = deadline, .done = std::move(done)});
+void PostgresPool::Run(PostgresTransaction transaction, PostgresRepeat repeat, TimePoint deadline,
+                       Callback done) {
+  Enqueue(next_id_++, Job{.transaction = std::move(transaction),
+                          .repeat = repeat,
+                          .deadline = deadline,
+                          .done = std::move(done)});
   Dispatch();
 }
 
@@ -88,6 +90,14 @@ void PostgresPool::Start(Member member, JobId id, Job job) {
       [this, running_id](PostgresReply reply) { OnReply(running_id, std::move(reply)); });
 }
 
+bool PostgresPool::MayRunAgain(const Job& job, const PostgresFailure& failure) const {
+  if (!failure.retryable() || job.retried || loop_->Now() >= job.deadline) return false;
+  if (job.repeat == PostgresRepeat::kHarmless) return true;
+  // It had no effect if the server would not run it; a pooler whose server is lost says so of
+  // statements that may have been run, too.
+  return failure.refused.has_value() && !EndsConnection(failure.sqlstate);
+}
+
 void PostgresPool::OnReply(std::uint64_t running_id, PostgresReply reply) {
   auto ended = running_.extract(running_id);
   Member member = std::move(ended.mapped().member);
@@ -98,7 +108,7 @@ void PostgresPool::OnReply(std::uint64_t running_id, PostgresReply reply) {
   if (!drop && member.connection->usable()) GiveBack(std::move(member));
   // A connection that was not given back is closed here, at the end of the scope.
 
-  if (failure != nullptr && failure->retryable() && !job.retried && loop_->Now() < job.deadline) {
+  if (failure != nullptr && MayRunAgain(job, *failure)) {
     job.retried = true;
     Enqueue(ended.mapped().job_id, std::move(job));
     Dispatch();

@@ -24,6 +24,9 @@ struct PostgresPoolSize {
   std::size_t max = 50;
 };
 
+// Does running a transaction twice do what running it once does?
+enum class PostgresRepeat { kHarmless, kHarmful };
+
 // Connections are opened when transactions wait, up to `min` side by side and from there one by
 // one; those above `min` are closed when they have been idle for a while, all of them at the end of
 // their life. A transaction waits for a connection until its deadline, and runs until then: later
@@ -42,15 +45,17 @@ class PostgresPool {
   PostgresPool& operator=(const PostgresPool&) = delete;
 
   // Runs a transaction on some connection and calls back later, once. After a failure that another
-  // connection may not have, runs it once more: REQUIRES: running it twice does what running it
-  // once does.
-  void Run(PostgresTransaction transaction, TimePoint deadline, Callback done);
+  // connection may not have, runs it once more; where that is harmful only if it is certain that it
+  // had no effect.
+  void Run(PostgresTransaction transaction, PostgresRepeat repeat, TimePoint deadline,
+           Callback done);
 
   const PostgresTarget& target() const { return target_; }
 
  private:
   struct Job {
     PostgresTransaction transaction;
+    PostgresRepeat repeat;
     TimePoint deadline;
     Callback done;
     TimerId timer = 0;  // while it waits
@@ -66,6 +71,7 @@ class PostgresPool {
   void Enqueue(JobId id, Job job);
   void Dispatch();
   std::optional<Member> TakeIdle();
+  bool MayRunAgain(const Job& job, const PostgresFailure& failure) const;
   void Start(Member member, JobId id, Job job);
   void OnReply(std::uint64_t running_id, PostgresReply reply);
   void GiveBack(Member member);

@@ -20,11 +20,13 @@ class SpendingCalls final : public PostgresCalls {
     auto finish = Begin<SpendingTotal>(deadline, std::move(done));
     if (!finish) return;
     const SqlValue values[] = {std::string_view(entry.scope), entry.day, entry.amount, entry.bound};
-    Run(MakeStatement(sql_.add, values), deadline, finish,
+    Run(
+        MakeStatement(sql_.add, values), deadline, finish,
         [this, entry, deadline, finish](const PGresult* result) {
           if (PQntuples(result) == 0) return Look(entry, deadline, finish);
           finish(SpendingTotal{true, Integer(result, 0), Integer(result, 1)});
-        });
+        },
+        PostgresRepeat::kHarmful);
   }
 
  private:

@@ -63,17 +63,15 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     WriteSoon();
   }
 
-  void Release(const std::string& post_id) {
+  void Release(std::string post_id) {
+    released_.push_back(std::move(post_id));
     WriteNow();
-    if (held_.empty() || held_.front()->file == nullptr) return;
-    Note(held_.front()->file->Release(post_id));
-    CountNow();
-    Move();
   }
 
   void Flush(TimePoint deadline, DoneCallback done) {
     auto finish = calls_->Begin<void>(deadline, LateStatus, std::move(done));
     if (!finish) return;
+    WriteNow();
     flushing_.push_back(std::move(finish));
     Adopt();
     Move();
@@ -99,6 +97,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
 
   void Close() {
     WriteNow();
+    executor_->CancelTimer(write_timer_);
     executor_->CancelTimer(move_timer_);
     executor_->CancelTimer(adopt_timer_);
     calls_->Close();
@@ -164,7 +163,8 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   // Another program holds the file's lock.
   void WriteLater() {
     write_posted_ = true;
-    executor_->RunAt(executor_->Now() + kLockedPause, [weak = weak_from_this()] {
+    executor_->CancelTimer(write_timer_);
+    write_timer_ = executor_->RunAt(executor_->Now() + kLockedPause, [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->WriteNow();
     });
   }
@@ -174,8 +174,17 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     // Whoever asked has been told that it was late.
     std::erase_if(keeping_,
                   [now = executor_->Now()](const Keeping& keep) { return keep.deadline <= now; });
-    if (keeping_.empty() && forgotten_.empty()) return;
-    if (keeping_.empty() && held_.empty()) return forgotten_.clear();
+    if (keeping_.empty() && held_.empty()) {
+      forgotten_.clear();
+      released_.clear();
+      return;
+    }
+    if (!keeping_.empty() || !forgotten_.empty()) WriteKept();
+    // What is released may be what was to be kept first.
+    if (!released_.empty() && keeping_.empty()) WriteReleased();
+  }
+
+  void WriteKept() {
     std::vector<Keeping> keeping = std::exchange(keeping_, {});
     std::vector<std::string> forgotten = std::exchange(forgotten_, {});
     std::vector<const SpooledPost*> posts;
@@ -202,6 +211,28 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     }
     // What was to be forgotten and is not: a row of the same id in the store ends it later.
     if (ready && written.ok()) MoveLater();
+  }
+
+  void WriteReleased() {
+    const Status released = ReleaseAll();
+    Note(released);
+    CountNow();
+    if (released.ok()) return Move();
+    // Other failures last: tried again with the next write, at the latest when Adopt() is next due.
+    if (released.error().code == Code::kBusy) WriteLater();
+  }
+
+  Status ReleaseAll() {
+    if (Status opened = EnsureOpen(); !opened.ok()) return opened;
+    Held* const own = held_.front().get();
+    while (!released_.empty()) {
+      if (Status released = own->file->Release(released_.back()); !released.ok()) {
+        if (!released.error().details.transient) own->Distrust();
+        return released;
+      }
+      released_.pop_back();
+    }
+    return {};
   }
 
   // In the file that new posts are written to.
@@ -290,6 +321,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     adopt_timer_ = executor_->RunAt(executor_->Now() + kAdoptInterval, [weak = weak_from_this()] {
       const auto self = weak.lock();
       if (!self) return;
+      self->WriteNow();
       self->Adopt();
       self->Move();
     });
@@ -381,7 +413,10 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
         away = end.error();
       }
     }
-    Note(ApplyTo(batch_->from.get(), {}, stored));
+    const Status removed = ApplyTo(batch_->from.get(), {}, stored);
+    Note(removed);
+    // They will be read, and put, once more: not at once.
+    if (!removed.ok()) return EndBatch(removed.error());
     {
       const MutexLock lock(&mutex_);
       status_.moved += static_cast<std::int64_t>(stored.size());
@@ -479,10 +514,12 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   std::vector<std::shared_ptr<Held>> held_;  // what is written goes to the first
   std::vector<Keeping> keeping_;
   std::vector<std::string> forgotten_;
+  std::vector<std::string> released_;
   bool write_posted_ = false;
   std::shared_ptr<Batch> batch_;
   std::vector<DoneCallback> flushing_;
   Duration pause_ = kFirstPause;
+  TimerId write_timer_ = 0;
   TimerId move_timer_ = 0;
   TimerId adopt_timer_ = 0;
 };
@@ -523,7 +560,9 @@ void Spool::Forget(std::string post_id) {
 }
 
 void Spool::Release(std::string post_id) {
-  executor_->Post([impl = impl_, post_id = std::move(post_id)] { impl->Release(post_id); });
+  executor_->Post([impl = impl_, post_id = std::move(post_id)]() mutable {
+    impl->Release(std::move(post_id));
+  });
 }
 
 void Spool::Flush(TimePoint deadline, DoneCallback done) {

@@ -119,10 +119,12 @@ Status SqliteDatabase::EnsureOpen() {
   file_.reset();
   auto file = SqliteFile::Open(path_, use_);
   if (!file.ok()) return std::move(file).error();
+  if (unsettled_) {
+    // Whatever kept it from being settled: nothing is written to it until it is.
+    if (Status settled = (*file)->Settle(); !settled.ok()) return settled;
+    unsettled_ = false;
+  }
   file_ = *std::move(file);
-  if (!unsettled_) return {};
-  if (Status settled = file_->Settle(); !settled.ok()) return Distrust(settled.error());
-  unsettled_ = false;
   return {};
 }
 

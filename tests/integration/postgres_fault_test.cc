@@ -119,6 +119,35 @@ TEST_CASE("connections that the server ended while they were idle are replaced u
   }
 }
 
+Result<SpendingTotal> SpendAndWait(const Fixture& f) {
+  return Await<SpendingTotal>([&](SpendingLedger::TotalCallback done) {
+    f.stores.stores.spending->Add({.scope = "key", .amount = 600}, Soon(), std::move(done));
+  });
+}
+
+TEST_CASE("what is spent is not added again where the answer was lost") {
+  Fixture f;
+  f.proxy.LoseAnswerTo("INSERT INTO postgen_spending");
+  const auto total = SpendAndWait(f);
+  f.proxy.WaitUntilLost();
+  REQUIRE(!total.ok());
+  CHECK(total.error().details.transient);
+  CHECK(f.database.Query("SELECT spent_micro_usd FROM postgen_spending") == "600");
+}
+
+TEST_CASE("what is spent is added again where the server refused to") {
+  const Fixture f;
+  f.database.Query(
+      "CREATE SEQUENCE attempts; "
+      "CREATE FUNCTION refuse_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+      "IF nextval('attempts') = 1 THEN RAISE SQLSTATE '40001'; END IF; RETURN new; END $$;"
+      "CREATE TRIGGER refuse_once BEFORE INSERT ON postgen_spending FOR EACH ROW "
+      "EXECUTE FUNCTION refuse_once()");
+  const auto total = SpendAndWait(f);
+  REQUIRE_MESSAGE(total.ok(), total.error().message);
+  CHECK(total->spent == 600);
+}
+
 TEST_CASE("an insert whose backend is terminated in the middle is done again: one row") {
   Fixture f;
   // The first insert sleeps until it is ended, the second does not.

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -16,11 +17,13 @@
 #include "runtime/manual_executor.h"
 #include "store/spool_folder.h"
 #include "support/scoped.h"
+#include "unit/store/faulty_vfs.h"
 
 namespace postgen {
 namespace {
 
 namespace fs = std::filesystem;
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 PostRow Row(const std::string& id, const std::string& text = "內文。") {
@@ -39,6 +42,7 @@ class SwitchedStore final : public PostStore {
   void Check(TimePoint /*deadline*/, DoneCallback done) override { done(check); }
   void Put(PostRow row, TimePoint deadline, DoneCallback done) override {
     ++puts;
+    if (on_put) on_put();
     if (!check.ok()) return done(check);
     if (row.content == poison) return done(Error(Code::kStore, "a text is too long"));
     inner->Put(row, TimePoint::max(), [&](Status status) {
@@ -71,6 +75,7 @@ class SwitchedStore final : public PostStore {
   std::string poison = "(none)";
   bool lose_answers = false;
   int puts = 0;
+  std::function<void()> on_put;
   std::vector<std::string> ids;
   std::unique_ptr<PostStore> inner = NewMemoryPostStore();
 };
@@ -107,6 +112,21 @@ struct Fixture {
     }
     return files;
   }
+};
+
+// Another program that has a spool's file locked while this lives.
+class Locked {
+ public:
+  explicit Locked(const std::string& file) {
+    REQUIRE(sqlite3_open(file.c_str(), &other_) == SQLITE_OK);
+    REQUIRE(sqlite3_exec(other_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
+  }
+  ~Locked() { sqlite3_close(other_); }
+  Locked(const Locked&) = delete;
+  Locked& operator=(const Locked&) = delete;
+
+ private:
+  sqlite3* other_ = nullptr;
 };
 
 // As a process that is killed while it holds a spool leaves its file: written by a child.
@@ -200,6 +220,62 @@ TEST_CASE("what is open does not move, until it is released or forgotten") {
   f.executor.Advance(seconds(5));
   CHECK(f.store.ids == std::vector<std::string>{"b"});
   CHECK(spool->status().totals.open == 0);
+}
+
+TEST_CASE("what is released while the file is locked moves when it is free") {
+  Fixture f;
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
+  {
+    const Locked locked(f.Files(".spool").at(0));
+    spool->Release("a");
+    f.executor.Advance(milliseconds(50));
+  }
+  f.executor.Advance(seconds(5));
+  CHECK(f.store.ids == std::vector<std::string>{"a"});
+  CHECK(spool->status().totals.open == 0);
+}
+
+TEST_CASE("what is released while the file cannot be written moves when it can") {
+  FaultyVfs disk;
+  Fixture f;
+  const auto spool = f.Open();
+  spool->Start();
+  CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
+  disk.FailSyncs(1000);
+  CHECK(!f.Keep(spool.get(), Row("b")).ok());
+  spool->Release("a");
+  f.executor.RunReady();
+  CHECK(!f.store.Stored("a").has_value());
+  disk.FailSyncs(0);
+  f.executor.Advance(seconds(15));
+  CHECK(f.store.Stored("a").has_value());
+  CHECK(spool->status().totals.open == 0);
+}
+
+TEST_CASE("posts that were moved and cannot be removed are not moved again without a pause") {
+  Fixture f;
+  f.store.check = SwitchedStore::Away();
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  f.executor.Advance(seconds(1));
+  f.store.check = {};
+  f.store.puts = 0;
+  std::optional<Locked> locked(f.Files(".spool").at(0));
+  // So that the test ends even where there is no pause.
+  f.store.on_put = [&] {
+    if (f.store.puts == 50) locked.reset();
+  };
+  f.executor.Advance(seconds(10));
+  CHECK(f.store.puts > 1);
+  CHECK(f.store.puts < 20);
+  CHECK(spool->status().totals.ready == 1);
+  CHECK(spool->status().moved == 0);
+  CHECK(!spool->status().trouble.empty());
+  locked.reset();
+  f.executor.Advance(seconds(5));
+  CHECK(spool->status().totals.ready == 0);
+  CHECK(spool->status().moved == 1);
 }
 
 TEST_CASE("a full spool takes no new posts, and still keeps those that were let in") {

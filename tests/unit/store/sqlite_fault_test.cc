@@ -369,6 +369,53 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a log that could not be settled is not written to") {
+  const TempFolder folder;
+  FaultyVfs disk;
+  StoreKeeper keeper(folder.path());
+  REQUIRE(keeper.Keep(Row(1)).ok());
+  // Another program has the file open: it is not settled by being closed.
+  sqlite3* other = nullptr;
+  REQUIRE(sqlite3_open(folder.File("posts.db").c_str(), &other) == SQLITE_OK);
+  const auto execute = [&](const char* sql) {
+    REQUIRE(sqlite3_exec(other, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+  };
+  execute("BEGIN; SELECT count(*) FROM post_records");
+  disk.FailSyncs(1);
+  SUBCASE("as the other one reads") {
+    for (const int number : {2, 3}) {
+      const Status kept = keeper.Keep(Row(number));
+      REQUIRE(!kept.ok());
+      CHECK(kept.error().code == Code::kBusy);
+    }
+    execute("COMMIT");
+  }
+  SUBCASE("as the disk is full") {
+    execute("COMMIT");
+    std::optional<WritesBy> full;
+    const int syncs = disk.syncs();
+    disk.OnChange([&] {
+      if (disk.syncs() > syncs && !full) full.emplace(WriteToFullDisk);
+    });
+    const Status kept = keeper.Keep(Row(2));
+    REQUIRE(!kept.ok());
+    CHECK_MESSAGE(kept.error().message.find("full") != std::string::npos, kept.error().message);
+    disk.OnChange(nullptr);
+  }
+  const int syncs = disk.syncs();
+  REQUIRE(keeper.Keep(Row(4)).ok());
+  CHECK(disk.syncs() > syncs + 1);  // of the settled log, too
+  sqlite3_close(other);
+  const TempFolder after;
+  std::mt19937 random(1);
+  for (const auto& [path, bytes] : disk.PowerLoss(&random)) {
+    std::ofstream(after.path() + path.substr(folder.path().size()), std::ios::binary) << bytes;
+  }
+  const std::set<std::string> left = keeper.Read(after.path());
+  CHECK(left.count("post-1") == 1);
+  CHECK(left.count("post-4") == 1);
+}
+
 // Runs `work` in a child that sees a small disk of its own (a tmpfs) at `folder`, and says what
 // went wrong, or "". "no mount": the system lets nobody mount here.
 std::string OnSmallDisk(const std::string& folder, const std::function<std::string()>& work) {
