@@ -97,7 +97,8 @@ void SharedGate::AskFor(const std::string& name, const std::vector<std::int64_t>
   std::size_t most = kMostCalls;
   for (std::size_t i = 0; i < kLimitSlots; ++i) {
     const SharedLimit& limit = model.known[i];
-    if (limit.per_second <= 0 || LevelNow(model, i, now) >= kPlenty * limit.capacity) continue;
+    if (limit.per_second <= 0) continue;
+    if (!model.stale && LevelNow(model, i, now) >= kPlenty * limit.capacity) continue;
     const double cost = Cost(i, 1, calls.front());
     most = std::min(most, static_cast<std::size_t>(
                               std::max(1.0, std::floor(limit.per_second * kBurstSeconds / cost))));
@@ -113,7 +114,7 @@ double SharedGate::LevelNow(const Model& model, std::size_t slot, TimePoint now)
 }
 
 bool SharedGate::IsPlentiful(const Model& model, std::int64_t tokens, TimePoint now) const {
-  if (model.known_at == TimePoint::min() || now - model.known_at > kFresh) return false;
+  if (model.stale || now - model.known_at > kFresh) return false;
   for (std::size_t i = 0; i < kLimitSlots; ++i) {
     const SharedLimit& limit = model.known[i];
     if (limit.unheard && limit.per_second <= 0) return false;
@@ -176,6 +177,7 @@ void SharedGate::OnAnswer(const std::string& name, std::uint64_t ask,
   }
   model.known = answer.limits;
   model.known_at = now;
+  model.stale = false;
   const bool all = answer.granted >= calls.size();
   model.ready_at = all ? TimePoint::min() : now + answer.wait;
   model.refused_tokens = all ? 0 : calls[answer.granted];
@@ -302,7 +304,7 @@ void SharedGate::OnHead(const Ticket& ticket, const std::string& name,
   // What it has told of for the first time, the others have to be asked about.
   for (std::size_t i = 0; i < kLimitSlots; ++i) {
     const bool news = head.limits[i].per_second > 0 && model.known[i].per_second <= 0;
-    if (news) model.known_at = TimePoint::min();
+    model.stale = model.stale || news;
   }
   if (model.telling) return;
   const bool any = std::any_of(head.remaining.begin(), head.remaining.end(),

@@ -89,7 +89,8 @@ class SharedGate {
     bool away = false;
     TimePoint retry_at = TimePoint::min();
     PerLimit<SharedLimit> known;  // by the last answer
-    TimePoint known_at = TimePoint::min();
+    TimePoint known_at;
+    bool stale = true;  // there is no answer yet, or a head has told of a limit since
     // Of the first call that was refused; a smaller one may fit before.
     TimePoint ready_at = TimePoint::min();
     std::int64_t refused_tokens = 0;
