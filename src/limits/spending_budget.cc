@@ -38,6 +38,7 @@ void SpendingBudget::Reserve(std::int64_t amount, TimePoint deadline, ReserveCal
   {
     const MutexLock lock(&mutex_);
     ++open_;
+    on_way_ += amount;
     entry = Entry(SpendingEntry::kToday, amount);
     entry.bound = parts_.limit;
   }
@@ -48,6 +49,7 @@ void SpendingBudget::Reserve(std::int64_t amount, TimePoint deadline, ReserveCal
         Result<Reservation> reservation = Reservation();
         {
           const MutexLock lock(&self->mutex_);
+          self->on_way_ -= amount;
           if (total.ok()) {
             self->OnTotal(*total);
             if (total->added) {
@@ -60,11 +62,21 @@ void SpendingBudget::Reserve(std::int64_t amount, TimePoint deadline, ReserveCal
           } else {
             reservation = total.error();
           }
-          if (!reservation.ok()) --self->open_;
         }
         if (total.ok()) self->TellOwed();
+        if (!reservation.ok()) self->Ended();
         done(std::move(reservation));
       });
+}
+
+void SpendingBudget::MakeShare(std::int64_t today) {
+  share_day_ = today;
+  share_left_ = parts_.limit - (today == day_ ? spent_ : 0);
+  if (const auto owed = owed_.find(today); owed != owed_.end()) {
+    share_left_ -= std::max<std::int64_t>(0, owed->second);
+  }
+  share_processes_ = parts_.processes();
+  share_spent_ = 0;
 }
 
 Result<SpendingBudget::Reservation> SpendingBudget::ReserveOnShare(std::int64_t amount) {
@@ -77,13 +89,9 @@ Result<SpendingBudget::Reservation> SpendingBudget::ReserveOnShare(std::int64_t 
         "for it while budget_usd_per_day is set",
         "budget_usd_per_day");
   }
-  if (!std::exchange(away_, true) || share_day_ != today) {
-    share_day_ = today;
-    const std::int64_t left = parts_.limit - (today == day_ ? spent_ : 0);
-    share_ = std::max<std::int64_t>(0, left) / parts_.processes();
-    share_spent_ = 0;
-  }
-  if (share_spent_ + amount > share_) return Exceeded(amount, share_ - share_spent_, true);
+  if (!std::exchange(away_, true) || share_day_ != today) MakeShare(today);
+  const std::int64_t share = std::max<std::int64_t>(0, share_left_ - on_way_) / share_processes_;
+  if (share_spent_ + amount > share) return Exceeded(amount, share - share_spent_, true);
   share_spent_ += amount;
   owed_[today] += amount;
   return Reservation{today, amount, true};
@@ -100,17 +108,29 @@ Error SpendingBudget::Exceeded(std::int64_t amount, std::int64_t left, bool shar
 }
 
 void SpendingBudget::Settle(const Reservation& reservation, std::int64_t spent) {
+  bool away = false;
   {
     const MutexLock lock(&mutex_);
-    --open_;
+    away = away_;
     const std::int64_t change = spent - reservation.amount;
     owed_[reservation.day] += change;
     if (away_ && reservation.on_share && reservation.day == share_day_) share_spent_ += change;
   }
-  TellOwed();
+  if (away) {
+    // Asks first whether it is back: what is not sent now is not lost, and counts once.
+    Refresh(parts_.executor->Now() + kLedgerLimit, [](const Status&) {});
+  } else {
+    TellOwed();
+  }
+  Ended();
 }
 
-// Asked for once more with the next answer if it does not arrive.
+void SpendingBudget::Ended() {
+  const MutexLock lock(&mutex_);
+  --open_;
+  settled_.notify_all();
+}
+
 void SpendingBudget::TellOwed() {
   std::map<std::int64_t, std::int64_t> owed;
   std::map<std::int64_t, SpendingEntry> entries;
@@ -120,9 +140,9 @@ void SpendingBudget::TellOwed() {
     for (const auto& [day, amount] : owed) {
       if (amount == 0) continue;
       ++open_;
+      on_way_ += std::max<std::int64_t>(0, amount);
       entries.emplace(day, Entry(day, amount));
     }
-    settled_.notify_all();
   }
   for (auto& [day, entry] : entries) {
     const std::int64_t amount = entry.amount;
@@ -131,10 +151,13 @@ void SpendingBudget::TellOwed() {
         [self = shared_from_this(), day = day, amount](const Result<SpendingTotal>& total) {
           const MutexLock lock(&self->mutex_);
           --self->open_;
+          const std::int64_t charge = std::max<std::int64_t>(0, amount);
+          self->on_way_ -= charge;
           if (total.ok()) {
             self->OnTotal(*total);
           } else {
-            self->owed_[day] += amount;
+            self->owed_[day] += charge;  // told with the next answer
+            self->share_left_ -= charge;
           }
           self->settled_.notify_all();
         });
@@ -166,17 +189,21 @@ void SpendingBudget::Refresh(TimePoint deadline, std::function<void(Status)> don
   SpendingEntry entry;
   {
     const MutexLock lock(&mutex_);
+    ++open_;
     entry = Entry(SpendingEntry::kToday, 0);
   }
   parts_.ledger->Add(
       std::move(entry), deadline,
       [self = shared_from_this(), done = std::move(done)](const Result<SpendingTotal>& total) {
-        if (!total.ok()) return done(total.error());
-        {
-          const MutexLock lock(&self->mutex_);
-          self->OnTotal(*total);
+        if (total.ok()) {
+          {
+            const MutexLock lock(&self->mutex_);
+            self->OnTotal(*total);
+          }
+          self->TellOwed();
         }
-        done({});
+        self->Ended();
+        done(total.ok() ? Status() : Status(total.error()));
       });
 }
 

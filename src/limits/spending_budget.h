@@ -4,6 +4,9 @@
 // While the ledger is away, this process spends its share of what was left when it last heard of it
 // (by the number of processes that there were), and tells the ledger when that is back. One that
 // has never heard of it spends nothing.
+//
+// The ledger may have added what it did not answer for. So a charge is told again, and may count
+// twice; what would be given back is not, and may be lost.
 #ifndef POSTGEN_SRC_LIMITS_SPENDING_BUDGET_H_
 #define POSTGEN_SRC_LIMITS_SPENDING_BUDGET_H_
 
@@ -74,10 +77,13 @@ class SpendingBudget : public std::enable_shared_from_this<SpendingBudget> {
   SpendingEntry Entry(std::int64_t day, std::int64_t amount) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnTotal(const SpendingTotal& total) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MakeShare(std::int64_t today) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Result<Reservation> ReserveOnShare(std::int64_t amount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   Error Exceeded(std::int64_t amount, std::int64_t left, bool share)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellOwed();
+  // One less is open. After what follows from it has begun, so that nobody takes all for settled.
+  void Ended();
 
   const Parts parts_;
 
@@ -87,11 +93,13 @@ class SpendingBudget : public std::enable_shared_from_this<SpendingBudget> {
   std::int64_t spent_ ABSL_GUARDED_BY(mutex_) = 0;
   bool away_ ABSL_GUARDED_BY(mutex_) = false;
   std::int64_t share_day_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::int64_t share_ ABSL_GUARDED_BY(mutex_) = 0;  // may be spent while it is away
+  std::int64_t share_left_ ABSL_GUARDED_BY(mutex_) = 0;  // for all, less what is `on_way_`
+  std::int64_t share_processes_ ABSL_GUARDED_BY(mutex_) = 1;
   std::int64_t share_spent_ ABSL_GUARDED_BY(mutex_) = 0;
   // By day: the ledger has yet to hear of it.
   std::map<std::int64_t, std::int64_t> owed_ ABSL_GUARDED_BY(mutex_);
-  std::int64_t open_ ABSL_GUARDED_BY(mutex_) = 0;  // reservations, and amounts on their way
+  std::int64_t on_way_ ABSL_GUARDED_BY(mutex_) = 0;  // charges that the ledger has yet to answer
+  std::int64_t open_ ABSL_GUARDED_BY(mutex_) = 0;    // reservations, and amounts on their way
   std::int64_t refused_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
