@@ -82,6 +82,8 @@ class SpendingBudget : public std::enable_shared_from_this<SpendingBudget> {
   Error Exceeded(std::int64_t amount, std::int64_t left, bool share)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellOwed();
+  // One less is open. After what follows from it has begun, so that nobody takes all for settled.
+  void Ended();
 
   const Parts parts_;
 
