@@ -62,13 +62,6 @@ void SpendingBudget::Reserve(std::int64_t amount, TimePoint deadline, ReserveCal
           } else {
             reservation = total.error();
           }
-<<<<<<< HEAD
-          if (!reservation.ok()) {
-            --self->open_;
-            self->settled_.notify_all();
-          }
-=======
->>>>>>> fix-limits
         }
         if (total.ok()) self->TellOwed();
         if (!reservation.ok()) self->Ended();
@@ -118,21 +111,11 @@ void SpendingBudget::Settle(const Reservation& reservation, std::int64_t spent) 
   bool away = false;
   {
     const MutexLock lock(&mutex_);
-<<<<<<< HEAD
-    --open_;
-=======
->>>>>>> fix-limits
     away = away_;
     const std::int64_t change = spent - reservation.amount;
     owed_[reservation.day] += change;
     if (away_ && reservation.on_share && reservation.day == share_day_) share_spent_ += change;
-    settled_.notify_all();
   }
-<<<<<<< HEAD
-  if (!away) return TellOwed();
-  // Asks first whether it is back: what is not sent now is not lost, and counts once.
-  Refresh(parts_.executor->Now() + kLedgerLimit, [](const Status&) {});
-=======
   if (away) {
     // Asks first whether it is back: what is not sent now is not lost, and counts once.
     Refresh(parts_.executor->Now() + kLedgerLimit, [](const Status&) {});
@@ -146,7 +129,6 @@ void SpendingBudget::Ended() {
   const MutexLock lock(&mutex_);
   --open_;
   settled_.notify_all();
->>>>>>> fix-limits
 }
 
 void SpendingBudget::TellOwed() {
@@ -219,17 +201,8 @@ void SpendingBudget::Refresh(TimePoint deadline, std::function<void(Status)> don
             self->OnTotal(*total);
           }
           self->TellOwed();
-<<<<<<< HEAD
-        }
-        {
-          const MutexLock lock(&self->mutex_);
-          --self->open_;
-          self->settled_.notify_all();
-        }
-=======
         }
         self->Ended();
->>>>>>> fix-limits
         done(total.ok() ? Status() : Status(total.error()));
       });
 }
