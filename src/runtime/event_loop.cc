@@ -76,6 +76,7 @@ class EventLoop::Impl {
   bool Watch(int fd, std::uint32_t events, FdCallback callback);
   void Relax(int fd);
   void Unwatch(int fd);
+  void Forget(int fd);
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -231,6 +232,13 @@ void EventLoop::Impl::Unwatch(int fd) {
   watchers_.erase(found);
 }
 
+void EventLoop::Impl::Forget(int fd) {
+  const auto found = watchers_.find(fd);
+  if (found == watchers_.end()) return;
+  Retire(std::move(found->second));
+  watchers_.erase(found);
+}
+
 void EventLoop::Impl::Retire(std::unique_ptr<Watcher> watcher) {
   if (watcher == nullptr) return;
   if (watcher->relaxed && --relaxed_count_ < kManyRelaxed) OpenGate();
@@ -376,6 +384,7 @@ void EventLoop::Watch(int fd, std::uint32_t events, FdCallback callback) {
 }
 void EventLoop::Relax(int fd) { impl_->Relax(fd); }
 void EventLoop::Unwatch(int fd) { impl_->Unwatch(fd); }
+void EventLoop::Forget(int fd) { impl_->Forget(fd); }
 void EventLoop::Stop() { impl_->Stop(); }
 
 }  // namespace postgen

@@ -54,6 +54,8 @@ class EventLoop final : public Executor {
   // No callback for `fd` after this, not even for events already reported; no-op for one that is
   // not watched. REQUIRES: InThread(), or after Stop().
   void Unwatch(int fd);
+  // The same where the owner has closed `fd` already: its number may be another thread's by now.
+  void Forget(int fd);
 
   // Runs what was posted so far, then ends and joins the thread; timers and later tasks are
   // dropped. Idempotent. REQUIRES: !InThread().

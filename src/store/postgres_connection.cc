@@ -271,8 +271,11 @@ void PostgresConnection::Watch(std::uint32_t events, void (PostgresConnection::*
 }
 
 void PostgresConnection::Unwatch() {
-  if (watched_ >= 0) loop_->Unwatch(watched_);
-  watched_ = -1;
+  const int watched = std::exchange(watched_, -1);
+  if (watched < 0) return;
+  // libpq closes what was lost by itself.
+  if (PQsocket(connection_.get()) == watched) return loop_->Unwatch(watched);
+  loop_->Forget(watched);
 }
 
 void PostgresConnection::ArmDeadline(TimePoint deadline,

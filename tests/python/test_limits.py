@@ -46,7 +46,7 @@ def _free_port() -> int:
 
 def test_a_budget_survives_its_process(emulator: Any, tmp_path: Path) -> None:
     """In processes of their own: what the first one spent, the others cannot."""
-    options = {
+    options: dict[str, Any] = {
         "llm": {"base_url": emulator.url, "api_key": "sk-test"},
         "store": {"url": f"sqlite:{tmp_path}/posts.db"},
         "cache": {"url": "none:"},
@@ -84,7 +84,7 @@ def test_a_budget_survives_its_process(emulator: Any, tmp_path: Path) -> None:
 
 
 def test_shared_limits_are_shown(emulator: Any, redis_url: str) -> None:
-    options = {
+    options: dict[str, Any] = {
         "llm": {"base_url": emulator.url, "api_key": "sk-test"},
         "cache": {"url": "none:"},
         "shared": {"url": redis_url},
@@ -112,7 +112,7 @@ def test_shared_limits_are_shown(emulator: Any, redis_url: str) -> None:
 
 
 def test_shared_limits_that_are_away_are_said(emulator: Any) -> None:
-    options = {
+    options: dict[str, Any] = {
         "llm": {"base_url": emulator.url, "api_key": "sk-test"},
         "cache": {"url": "none:"},
         "shared": {"url": "redis://:secret@127.0.0.1:1"},

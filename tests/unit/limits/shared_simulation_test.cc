@@ -148,6 +148,7 @@ class Process {
     double used = 0;
     void OnTurn(Permit given) override { process->Send(this, std::move(given)); }
     void OnNoTurn(Error error) override { FAIL(error.message); }
+    TimePoint Due() const override { return TimePoint::max(); }
   };
 
   void Next() {
