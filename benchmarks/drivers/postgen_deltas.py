@@ -8,6 +8,7 @@ deltas that the server sent, and events that Python was given for them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import resource
@@ -42,20 +43,22 @@ def serve(listener: socket.socket) -> None:
     reply = recorded_reply()
 
     def answer(connection: socket.socket) -> None:
-        waiting = b""
-        while received := connection.recv(65536):
-            waiting += received
-            head, end, rest = waiting.partition(_HEAD_END)
-            if not end:
-                continue
-            length = next(
-                int(line.split(b":")[1])
-                for line in head.lower().split(b"\r\n")
-                if line.startswith(b"content-length:")
-            )
-            if len(rest) >= length:
-                waiting = rest[length:]
-                connection.sendall(reply)
+        # A client that goes may reset its connection.
+        with contextlib.suppress(ConnectionResetError):
+            waiting = b""
+            while received := connection.recv(65536):
+                waiting += received
+                head, end, rest = waiting.partition(_HEAD_END)
+                if not end:
+                    continue
+                length = next(
+                    int(line.split(b":")[1])
+                    for line in head.lower().split(b"\r\n")
+                    if line.startswith(b"content-length:")
+                )
+                if len(rest) >= length:
+                    waiting = rest[length:]
+                    connection.sendall(reply)
 
     while True:
         connection, _ = listener.accept()
