@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <thread>
 #include <utility>
 
 namespace postgen {
 namespace {
+
+constexpr std::chrono::microseconds kAwake{100};
 
 std::uint64_t NextCallId() {
   static std::atomic<std::uint64_t> next{1};
@@ -33,8 +37,17 @@ bool CallState::MayWait() const {
   return getpid() == owner_pid_ && (executor_ == nullptr || !executor_->InThread());
 }
 
+// A post from the cache is there before a thread has fallen asleep and woken up again.
+void CallState::WaitAwake() const {
+  const TimePoint until = std::chrono::steady_clock::now() + kAwake;
+  while (!has_ended_.load(std::memory_order_acquire) && std::chrono::steady_clock::now() < until) {
+    std::this_thread::yield();
+  }
+}
+
 std::shared_ptr<const PostResult> CallState::Wait() {
   if (!MayWait()) return nullptr;
+  WaitAwake();
   const MutexLock lock(&mutex_);
   while (result_ == nullptr) ended_.wait(mutex_);
   return result_;
@@ -56,6 +69,7 @@ void CallState::End(std::shared_ptr<const PostResult> result) {
   {
     const MutexLock lock(&mutex_);
     result_ = std::move(result);
+    has_ended_.store(true, std::memory_order_release);
   }
   // Whoever wakes finds the lock free.
   ended_.notify_all();

@@ -4,6 +4,7 @@
 
 #include <sys/types.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -33,12 +34,14 @@ class CallState final : public Call {
 
  private:
   bool MayWait() const;
+  void WaitAwake() const;
 
   const std::uint64_t id_;
   const pid_t owner_pid_;
   const std::shared_ptr<const Executor> executor_;
   const CancelFunction cancel_;
 
+  std::atomic<bool> has_ended_ = false;
   Mutex mutex_;
   CondVar ended_;
   std::shared_ptr<const PostResult> result_ ABSL_GUARDED_BY(mutex_);
