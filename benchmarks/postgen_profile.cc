@@ -20,7 +20,7 @@ void LookUp(postgen::PostGenerator* generator, const postgen::PostRequest& reque
     const TimePoint start = Clock::now();
     generator->RefreshProfiles();
     const auto post = generator->Generate(request);
-    recorder->CallEnded(start, Clock::now(), post.ok() && post->kol_nickname != "KOL-208");
+    recorder->CallEnded(start, Clock::now(), post.ok());
   }
 }
 
@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
   postgen::Options options;
   options.llm.provider = "template";
   options.profiles.url = workload.url;
+  options.require_kol = true;  // else a post without the profile would do
   auto generator = postgen::PostGenerator::Create(options);
   if (!generator.ok()) {
     std::fprintf(stderr, "%s\n", generator.error().message.c_str());
