@@ -10,11 +10,6 @@
 namespace postgen::testing {
 namespace {
 
-std::ptrdiff_t OpenDescriptors() {
-  const std::filesystem::directory_iterator open("/proc/self/fd");
-  return std::distance(begin(open), end(open));
-}
-
 TEST_CASE("1,000 calls one after the other use one connection") {
   RawServer server(Always(Reply(200, "", "ok")));
   Client client(server.Url("/"));

@@ -2,7 +2,10 @@
 #ifndef POSTGEN_TESTS_UNIT_LLM_TRANSPORT_TRANSPORT_HARNESS_H_
 #define POSTGEN_TESTS_UNIT_LLM_TRANSPORT_TRANSPORT_HARNESS_H_
 
+#include <cstddef>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -109,6 +112,11 @@ class Client {
   EventLoop loop_{"test"};
   std::unique_ptr<HttpTransport> transport_;
 };
+
+inline std::ptrdiff_t OpenDescriptors() {
+  const std::filesystem::directory_iterator open("/proc/self/fd");
+  return std::distance(begin(open), end(open));
+}
 
 // At its first use libcurl opens what it keeps: the file that SSLKEYLOGFILE names, for one.
 inline void UseLibcurlOnce() { const Client client("http://127.0.0.1/"); }
