@@ -3,6 +3,7 @@
 #ifndef POSTGEN_SRC_CACHE_BYTES_H_
 #define POSTGEN_SRC_CACHE_BYTES_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -14,10 +15,12 @@ namespace postgen {
 class ByteWriter {
  public:
   ByteWriter& Number(std::uint64_t value) {
-    for (unsigned shift = 0; shift < 64; shift += 8) {
-      bytes_ += static_cast<char>(static_cast<unsigned char>(value >> shift));
+    std::array<char, 8> bytes{};
+    for (char& byte : bytes) {
+      byte = static_cast<char>(static_cast<unsigned char>(value));
+      value >>= 8U;
     }
-    return *this;
+    return Raw({bytes.data(), bytes.size()});
   }
   ByteWriter& Signed(std::int64_t value) { return Number(static_cast<std::uint64_t>(value)); }
   ByteWriter& Text(std::string_view text) { return Number(text.size()).Raw(text); }

@@ -1,5 +1,6 @@
 #include "prompt/prompt_builder.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
@@ -64,10 +65,31 @@ Result<Templates> LoadTemplates(const std::string& dir, PromptKind kind) {
   return Templates{std::move(*system), std::move(*user)};
 }
 
-std::vector<Message> Expand(const Templates& templates, const PromptInput& input) {
-  const auto value_of = [&](std::string_view name) { return PlaceholderValue(name, input); };
-  return {{Role::kSystem, templates.system.Expand(value_of)},
-          {Role::kUser, templates.user.Expand(value_of)}};
+// The placeholders' values, of which a post's versions share nearly all.
+class Values {
+ public:
+  void Append(std::string_view name, const PromptInput& input, std::string* out) {
+    const auto shared = std::find_if(shared_.begin(), shared_.end(),
+                                     [&](const auto& value) { return value.first == name; });
+    if (shared != shared_.end()) {
+      *out += shared->second;
+      return;
+    }
+    std::string value = PlaceholderValue(name, input);
+    *out += value;
+    if (!DependsOnVersion(name)) shared_.emplace_back(name, std::move(value));
+  }
+
+ private:
+  std::vector<std::pair<std::string_view, std::string>> shared_;
+};
+
+std::vector<Message> Expand(const Templates& templates, const PromptInput& input, Values* values) {
+  const auto append = [&](std::string_view name, std::string* out) {
+    values->Append(name, input, out);
+  };
+  return {{Role::kSystem, templates.system.Expand(append)},
+          {Role::kUser, templates.user.Expand(append)}};
 }
 
 class Builder final : public PromptBuilder {
@@ -80,15 +102,17 @@ class Builder final : public PromptBuilder {
     const Templates& templates = TemplatesOf(KindOf(request.posting_type));
     const bool tells_versions_apart =
         templates.system.Mentions(DependsOnVersion) || templates.user.Mentions(DependsOnVersion);
+    Values values;
     std::vector<VersionPlan> plans;
     for (int number = 1; number <= request.versions; ++number) {
       const Angle& angle = AngleOf(request.posting_type, number);
       const PromptInput input = {request, profile, draft, angle.name, angle.guidance, number};
-      std::vector<Message> messages = Expand(templates, input);
+      std::vector<Message> messages = Expand(templates, input, &values);
       if (!tells_versions_apart) {
-        messages.back().content += "\n\n" + angle_.Expand([&](std::string_view name) {
-          return PlaceholderValue(name, input);
-        });
+        messages.back().content +=
+            "\n\n" + angle_.Expand([&](std::string_view name, std::string* out) {
+              values.Append(name, input, out);
+            });
       }
       plans.push_back({number, std::string(angle.name), VersionType(request.posting_type),
                        std::move(messages)});
@@ -103,8 +127,9 @@ class Builder final : public PromptBuilder {
                                kDraftAngle,
                                /*angle_guidance=*/"",
                                /*version_number=*/0};
+    Values values;
     return {0, std::string(kDraftAngle), VersionType(request.posting_type),
-            Expand(TemplatesOf(PromptKind::kDraft), input)};
+            Expand(TemplatesOf(PromptKind::kDraft), input, &values)};
   }
 
  private:

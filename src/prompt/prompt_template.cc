@@ -70,23 +70,30 @@ Result<PromptTemplate::Line> PromptTemplate::ParseLine(std::string_view text,
   return line;
 }
 
-std::string PromptTemplate::Expand(const ValueOf& value_of) const {
+std::string PromptTemplate::Expand(const AppendValue& append_value) const {
   std::string out;
   bool blank_before = true;  // no blank lines at the start
   for (const Line& line : lines_) {
-    std::string text;
+    const std::size_t begin = out.size();
     bool has_placeholder = false;
     bool has_value = false;
     for (const Piece& piece : line) {
-      const std::string value = piece.is_placeholder ? value_of(piece.text) : piece.text;
-      has_placeholder = has_placeholder || piece.is_placeholder;
-      has_value = has_value || (piece.is_placeholder && !value.empty());
-      text += value;
+      if (!piece.is_placeholder) {
+        out += piece.text;
+        continue;
+      }
+      const std::size_t before = out.size();
+      append_value(piece.text, &out);
+      has_placeholder = true;
+      has_value = has_value || out.size() > before;
     }
     const bool left_out = has_placeholder && !has_value;
-    const bool blank = IsBlank(text);
-    if (left_out || (blank && blank_before)) continue;
-    out += text + '\n';
+    const bool blank = IsBlank(std::string_view(out).substr(begin));
+    if (left_out || (blank && blank_before)) {
+      out.resize(begin);
+      continue;
+    }
+    out += '\n';
     blank_before = blank;
   }
   while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();

@@ -21,7 +21,7 @@ namespace postgen {
 class PromptTemplate {
  public:
   using IsKnown = std::function<bool(std::string_view placeholder)>;
-  using ValueOf = std::function<std::string(std::string_view placeholder)>;
+  using AppendValue = std::function<void(std::string_view placeholder, std::string* out)>;
 
   PromptTemplate() = default;
 
@@ -31,7 +31,7 @@ class PromptTemplate {
                                       const IsKnown& is_known);
 
   // Without blank lines at both ends and without two blank lines of its own in a row.
-  std::string Expand(const ValueOf& value_of) const;
+  std::string Expand(const AppendValue& append_value) const;
 
   // Does any placeholder fit `predicate`?
   bool Mentions(const IsKnown& predicate) const;

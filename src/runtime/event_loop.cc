@@ -77,6 +77,7 @@ class EventLoop::Impl {
   void Relax(int fd);
   void Unwatch(int fd);
   void Forget(int fd);
+  void StayAwakeUntil(TimePoint when) { awake_until_ = when; }
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -93,6 +94,7 @@ class EventLoop::Impl {
   bool RunTasks() ABSL_LOCKS_EXCLUDED(mutex_);
   void RunTimers();
   void PollEvents() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool StaysAwake() const;
   bool MayBlock() ABSL_LOCKS_EXCLUDED(mutex_);
   bool ArmTimer();
   int Dispatch(const Descriptor& epoll, int timeout_ms);
@@ -121,6 +123,7 @@ class EventLoop::Impl {
   absl::flat_hash_map<TimerId, Timers::iterator> timer_by_id_;
   TimerId next_timer_ = 1;
   TimePoint armed_ = TimePoint::max();  // when timer_ fires next
+  TimePoint awake_until_ = TimePoint::min();
   absl::flat_hash_map<int, std::unique_ptr<Watcher>> watchers_;
   // Unwatched or replaced, perhaps from inside their own callback or with events of theirs still in
   // the batch that is being handled: they go when it is done.
@@ -316,6 +319,11 @@ void EventLoop::Impl::RunTimers() {
   }
 }
 
+bool EventLoop::Impl::StaysAwake() const {
+  // The clock is read only where there is something to compare.
+  return awake_until_ != TimePoint::min() && std::chrono::steady_clock::now() < awake_until_;
+}
+
 // True: there is no task, and from now on a new one wakes the loop.
 bool EventLoop::Impl::MayBlock() {
   const MutexLock lock(&mutex_);
@@ -354,8 +362,10 @@ int EventLoop::Impl::Dispatch(const Descriptor& epoll, int timeout_ms) {
 }
 
 void EventLoop::Impl::PollEvents() {
-  const bool may_block = ArmTimer() && MayBlock();
+  const bool awake = StaysAwake();
+  const bool may_block = !awake && ArmTimer() && MayBlock();
   Dispatch(epoll_, may_block ? -1 : 0);
+  if (awake) std::this_thread::yield();
   std::vector<std::unique_ptr<Watcher>> gone;  // their destructors may retire more
   gone.swap(retired_);
 }
@@ -385,6 +395,7 @@ void EventLoop::Watch(int fd, std::uint32_t events, FdCallback callback) {
 void EventLoop::Relax(int fd) { impl_->Relax(fd); }
 void EventLoop::Unwatch(int fd) { impl_->Unwatch(fd); }
 void EventLoop::Forget(int fd) { impl_->Forget(fd); }
+void EventLoop::StayAwakeUntil(TimePoint when) { impl_->StayAwakeUntil(when); }
 void EventLoop::Stop() { impl_->Stop(); }
 
 }  // namespace postgen

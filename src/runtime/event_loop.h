@@ -57,6 +57,10 @@ class EventLoop final : public Executor {
   // The same where the owner has closed `fd` already: its number may be another thread's by now.
   void Forget(int fd);
 
+  // Until then the loop looks for tasks and events instead of sleeping, so that whoever posts a
+  // task need not wake it: waking a thread can take longer than a short task. REQUIRES: InThread().
+  void StayAwakeUntil(TimePoint when);
+
   // Runs what was posted so far, then ends and joins the thread; timers and later tasks are
   // dropped. Idempotent. REQUIRES: !InThread().
   void Stop();

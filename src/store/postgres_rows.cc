@@ -12,9 +12,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// At most so many rows in a transaction, and so many transactions at once. Each transaction keeps one
-// of the server's processes busy; larger ones store no more rows a second, and leave its other cores
-// idle: 64 posts at a time are stored 1.4 times as fast in two halves (`scripts/bench store`).
+// At most so many rows in a transaction, and so many transactions at once. Each transaction keeps
+// one of the server's processes busy; larger ones store no more rows a second, and leave its other
+// cores idle: 64 posts at a time are stored 1.4 times as fast in two halves (`scripts/bench
+// store`).
 constexpr std::size_t kMaxBatch = 32;
 constexpr std::size_t kBatchesAtOnce = 4;
 

@@ -1,6 +1,7 @@
 #include "version/body_cleaner.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <utility>
 
@@ -14,8 +15,18 @@ constexpr std::string_view kMarks = "-*_#`+";
 // A longer run of marks means the same, and remembering it would cost time.
 constexpr std::size_t kMaxRun = 80;
 
-// Written as it is, wherever it comes within a line.
-bool IsPlain(char c) { return c != '\n' && c != '*' && c != '`' && c != ' ' && c != '\t'; }
+// Written as it is, wherever it comes within a line. Asked of every byte.
+bool IsPlain(char c) {
+  static constexpr auto kPlain = [] {
+    std::array<bool, 256> plain{};
+    plain.fill(true);
+    for (const char special : {'\n', '*', '`', ' ', '\t'}) {
+      plain[static_cast<unsigned char>(special)] = false;
+    }
+    return plain;
+  }();
+  return kPlain[static_cast<unsigned char>(c)];
+}
 
 bool IsRun(std::string_view text, std::string_view marks) {
   return !text.empty() && marks.find(text.front()) != std::string_view::npos &&

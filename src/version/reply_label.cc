@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <optional>
 
 #include "text/utf8.h"
@@ -101,7 +100,7 @@ class Cursor {
   std::size_t at_ = 0;
 };
 
-char Lower(char c) { return static_cast<char>(std::tolower(static_cast<unsigned char>(c))); }
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // The longest common beginning, ASCII letters of `text` in either case.
 std::size_t CommonPrefix(std::string_view text, std::string_view lower) {

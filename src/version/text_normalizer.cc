@@ -24,6 +24,15 @@ bool IsPlain(char32_t c) {
   return c > 0x3000 ? c != 0xFEFF : c != 0xA0 && c != 0x3000 && !IsLineEnd(c) && !IsInvisible(c);
 }
 
+// The size of a code point that its first byte alone shows to be plain, as nearly all of a Chinese
+// or English text is: U+4000 to U+EFFF (lead bytes E4 to EE), and ASCII but for controls. 0: look
+// at the code point.
+std::size_t PlainSize(char lead) {
+  const auto byte = static_cast<unsigned char>(lead);
+  if (byte >= 0xE4 && byte <= 0xEE) return 3;
+  return byte >= 0x20 && byte < 0x7F ? 1 : 0;
+}
+
 }  // namespace
 
 void TextNormalizer::Push(std::string_view fragment, std::string* out) {
@@ -33,6 +42,11 @@ void TextNormalizer::Push(std::string_view fragment, std::string* out) {
   std::size_t at = 0;
   std::size_t run = 0;  // of plain ones, not yet copied
   while (at < text.size()) {
+    if (const std::size_t size = PlainSize(text[at]); size > 0) {
+      after_cr_ = false;
+      at += size;
+      continue;
+    }
     const std::size_t begin = at;
     const char32_t code_point = NextCodePoint(text, &at);
     if (IsPlain(code_point)) {

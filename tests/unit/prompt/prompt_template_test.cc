@@ -12,12 +12,12 @@ const std::map<std::string, std::string, std::less<>> kValues = {
     {"a", "甲"}, {"b", "{a} {unknown} {"}, {"empty", ""}, {"obj.key", "乙"}, {"list[0].key", "丙"}};
 
 bool IsKnown(std::string_view name) { return kValues.find(name) != kValues.end(); }
-std::string ValueOf(std::string_view name) { return kValues.find(name)->second; }
+void AppendValue(std::string_view name, std::string* out) { *out += kValues.find(name)->second; }
 
 std::string Expand(std::string_view text) {
   Result<PromptTemplate> parsed = PromptTemplate::Parse(text, "test", IsKnown);
   REQUIRE(parsed.ok());
-  return parsed->Expand(ValueOf);
+  return parsed->Expand(AppendValue);
 }
 
 TEST_CASE("PromptTemplate puts values in once") {

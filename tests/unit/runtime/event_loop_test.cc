@@ -96,6 +96,34 @@ TEST_CASE("no task of many threads is lost") {
   CHECK(ran == kThreads * kTasks);
 }
 
+TEST_CASE("a loop that stays awake has its tasks, timers and descriptors, and sleeps afterwards") {
+  EventLoop loop("awake");
+  const Signal signal;
+  Notification timer_ran;
+  Notification signalled;
+  RunOn(&loop, [&] {
+    loop.StayAwakeUntil(loop.Now() + std::chrono::hours(1));
+    loop.RunAt(loop.Now() + milliseconds(1), [&] { timer_ran.Notify(); });
+    loop.Watch(signal.fd(), EPOLLIN, [&](std::uint32_t) {
+      loop.Unwatch(signal.fd());
+      signalled.Notify();
+    });
+  });
+  timer_ran.Wait();
+  signal.Raise();
+  signalled.Wait();
+  RunOn(&loop, [&] { loop.StayAwakeUntil(loop.Now()); });
+  // Only a loop that sleeps is taken off its processor of its own accord.
+  const auto sleeps = [&] {
+    rusage usage{};
+    RunOn(&loop, [&] { getrusage(RUSAGE_THREAD, &usage); });
+    return usage.ru_nvcsw;
+  };
+  const auto before = sleeps();
+  while (sleeps() == before) {
+  }
+}
+
 TEST_CASE("a task is destroyed when it has run, not with the last of its batch") {
   EventLoop loop("held");
   auto held = std::make_shared<int>(1);
