@@ -130,10 +130,16 @@ void PostJob::OnClaim(const Result<ClaimAnswer>& answer) {
       return AwaitOwnersRow(now + std::min<Duration>(kOwnersSpool, (deadline_ - now) / 4));
     }
     case ClaimAnswer::State::kRunning:
-    case ClaimAnswer::State::kDone:
       return ReturnStored(answer->post_id, [self] {
         self->claim_timer_ = self->parts_->executor->RunAt(
             self->parts_->executor->Now() + kClaimPoll, [self] { self->ClaimKey(); });
+      });
+    case ClaimAnswer::State::kDone:
+      return ReturnStored(answer->post_id, [self, post_id = answer->post_id] {
+        self->Fail(Error(Code::kConflict,
+                         "the post that was made under this idempotency_key, " + post_id +
+                             ", is no longer in the store; take another key to make a new one",
+                         "idempotency_key"));
       });
   }
 }

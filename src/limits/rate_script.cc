@@ -6,7 +6,7 @@ namespace postgen {
 // may be sent before any head has come is RateLimiter's.
 const char kRateScript[] = R"(
 local MARGIN, SMOOTH, SMOOTH_TIME, SMOOTH_SHARE, KEEP, HAIR = 0.25, 0.1, 600, 0.97, 600, 1e-6
-local UNHEARD, UNHEARD_TIME, WAY_TIME, TURN_GRACE = 32, 0.25, 0.1, 0.02
+local UNHEARD, UNHEARD_TIME, WAY_TIME, TURN_GRACE = 10, 0.25, 0.1, 0.02
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 

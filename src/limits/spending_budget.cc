@@ -53,7 +53,7 @@ void SpendingBudget::Reserve(std::int64_t amount, TimePoint deadline, ReserveCal
           if (total.ok()) {
             self->OnTotal(*total);
             if (total->added) {
-              reservation = Reservation{total->day, amount, false};
+              reservation = Reservation{total->day, amount};
             } else {
               reservation = self->Exceeded(amount, self->parts_.limit - total->spent, false);
             }
@@ -70,6 +70,7 @@ void SpendingBudget::Reserve(std::int64_t amount, TimePoint deadline, ReserveCal
 }
 
 void SpendingBudget::MakeShare(std::int64_t today) {
+  ++share_;
   share_day_ = today;
   share_left_ = parts_.limit - (today == day_ ? spent_ : 0);
   if (const auto owed = owed_.find(today); owed != owed_.end()) {
@@ -94,7 +95,7 @@ Result<SpendingBudget::Reservation> SpendingBudget::ReserveOnShare(std::int64_t 
   if (share_spent_ + amount > share) return Exceeded(amount, share - share_spent_, true);
   share_spent_ += amount;
   owed_[today] += amount;
-  return Reservation{today, amount, true};
+  return Reservation{today, amount, share_};
 }
 
 Error SpendingBudget::Exceeded(std::int64_t amount, std::int64_t left, bool share) {
@@ -114,7 +115,7 @@ void SpendingBudget::Settle(const Reservation& reservation, std::int64_t spent) 
     away = away_;
     const std::int64_t change = spent - reservation.amount;
     owed_[reservation.day] += change;
-    if (away_ && reservation.on_share && reservation.day == share_day_) share_spent_ += change;
+    if (away_ && reservation.share == share_) share_spent_ += change;
   }
   if (away) {
     // Asks first whether it is back: what is not sent now is not lost, and counts once.

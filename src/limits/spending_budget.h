@@ -43,7 +43,8 @@ class SpendingBudget : public std::enable_shared_from_this<SpendingBudget> {
   struct Reservation {
     std::int64_t day = 0;
     std::int64_t amount = 0;
-    bool on_share = false;  // the ledger has not heard of it
+    // Of which share, where the ledger has not heard of it; 0: it has.
+    std::int64_t share = 0;
   };
   using ReserveCallback = std::function<void(Result<Reservation>)>;
 
@@ -92,6 +93,8 @@ class SpendingBudget : public std::enable_shared_from_this<SpendingBudget> {
   std::int64_t day_ ABSL_GUARDED_BY(mutex_) = 0;  // of `spent_`; 0: never heard
   std::int64_t spent_ ABSL_GUARDED_BY(mutex_) = 0;
   bool away_ ABSL_GUARDED_BY(mutex_) = false;
+  // Each time that the ledger is away, and each day of that, has a share of its own.
+  std::int64_t share_ ABSL_GUARDED_BY(mutex_) = 0;
   std::int64_t share_day_ ABSL_GUARDED_BY(mutex_) = 0;
   std::int64_t share_left_ ABSL_GUARDED_BY(mutex_) = 0;  // for all, less what is `on_way_`
   std::int64_t share_processes_ ABSL_GUARDED_BY(mutex_) = 1;

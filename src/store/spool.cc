@@ -177,11 +177,12 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     if (keeping_.empty() && held_.empty()) {
       forgotten_.clear();
       released_.clear();
-      return;
     }
     if (!keeping_.empty() || !forgotten_.empty()) WriteKept();
     // What is released may be what was to be kept first.
     if (!released_.empty() && keeping_.empty()) WriteReleased();
+    // A flush is of all that was to be kept when it was asked for.
+    if (!flushing_.empty() && !write_posted_) Move();
   }
 
   void WriteKept() {
@@ -209,8 +210,9 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
       ready = ready || keep.post.state == SpoolState::kReady;
       keep.finish(written);
     }
+    if (!written.ok()) return EndFlush(written);
     // What was to be forgotten and is not: a row of the same id in the store ends it later.
-    if (ready && written.ok()) MoveLater();
+    if (ready) MoveLater();
   }
 
   void WriteReleased() {
@@ -368,7 +370,10 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     }
     const auto from = std::find_if(held_.begin(), held_.end(),
                                    [](const auto& held) { return held->file->totals().ready > 0; });
-    if (from == held_.end()) return EndFlush({});
+    if (from == held_.end()) {
+      if (!write_posted_) EndFlush({});
+      return;
+    }
     auto posts = (*from)->file->Read(SpoolState::kReady, kBatch);
     if (!posts.ok()) {
       Note(posts.error());

@@ -311,6 +311,15 @@ def test_a_key_whose_owner_was_killed(start_emulator: StartEmulator, store: dict
     assert count_rows(store) == 1
 
 
+def test_a_key_whose_row_was_deleted(emulator: Emulator, store: dict[str, Any]) -> None:
+    """Nobody waits for a post that will not come, and nothing is paid a second time."""
+    assert len(Asker(emulator, store, KEYED).answer()) == 2
+    execute(store, "DELETE FROM post_records")
+    assert Asker(emulator, store, KEYED).answer() == "conflict"
+    assert emulator.ledger()["requests_total"] == VERSIONS
+    assert count_rows(store) == 0
+
+
 def test_a_finished_version_of_a_killed_owner_is_the_post(
     start_emulator: StartEmulator, store: dict[str, Any]
 ) -> None:

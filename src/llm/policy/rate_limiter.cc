@@ -10,7 +10,7 @@ namespace {
 // A full budget is spent over a quarter of its minute rather than in one instant, past a first part
 // that serves single posts at once: servers may enforce slices of their limits.
 constexpr double kBurstRate = 4;
-constexpr double kBurstShare = 0.1;
+constexpr double kBurstShare = 0.05;
 constexpr double kLeastBurst = 10;
 
 }  // namespace

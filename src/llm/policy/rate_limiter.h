@@ -54,9 +54,9 @@ class RateLimiter {
 
  public:
   // As long as no head of a model's reply has come, the server's limits are unknown: no more calls
-  // than this are sent at once, enough for the versions of some posts, and twice as many with each
+  // than this are sent at once, enough for the versions of two posts, and twice as many with each
   // kUnheardTime that passes in silence. Refusals are quick; a server that is slow has no limits.
-  static constexpr std::int64_t kUnheardCalls = 32;
+  static constexpr std::int64_t kUnheardCalls = 10;
   static constexpr std::chrono::milliseconds kUnheardTime{250};
   // Model names come from requests: a caller that makes them up must not fill the memory. Beyond
   // this those that nothing is open for are forgotten.

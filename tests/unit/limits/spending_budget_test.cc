@@ -146,6 +146,22 @@ TEST_CASE("while the ledger is away, a process spends its share of what was left
   CHECK(f.SpentToday() == 410);  // told of what was spent meanwhile
 }
 
+TEST_CASE("a post of an earlier share gives nothing back to a later one") {
+  Fixture f;
+  f.processes = 1;
+  CHECK(f.Reserve(0).ok());
+  f.ledger.GoAway();
+  const auto earlier = f.Reserve(600);
+  REQUIRE(earlier.ok());
+  f.ledger.error.reset();
+  CHECK(f.Reserve(0).ok());  // the ledger hears of the 600
+  f.ledger.GoAway();
+  CHECK(f.Reserve(100).ok());
+  f.budget->Settle(*earlier, 0);
+  CHECK_FALSE(f.Reserve(301).ok());
+  CHECK(f.Reserve(300).ok());
+}
+
 TEST_CASE("a day that begins while the ledger is away has a share of its own") {
   Fixture f;
   REQUIRE(f.Reserve(1000).ok());

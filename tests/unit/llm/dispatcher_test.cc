@@ -322,6 +322,7 @@ TEST_CASE("a connection that dies with all its calls counts once") {
     options.max_attempts = 1;
     World world(options);
     for (std::size_t i = 0; i < 30; ++i) world.Start();
+    world.executor.Advance(2 * RateLimiter::kUnheardTime);  // until all of them are sent
     for (std::size_t i = 0; i < 30; ++i) {
       HttpEnd end;
       end.error = Error(Code::kConnect, "it broke");

@@ -236,6 +236,26 @@ TEST_CASE("what is released while the file is locked moves when it is free") {
   CHECK(spool->status().totals.open == 0);
 }
 
+TEST_CASE("a flush is of what is to be kept as well, while the file is locked") {
+  Fixture f;
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
+  std::optional<Locked> locked(f.Files(".spool").at(0));
+  std::optional<Status> kept;
+  std::optional<Status> flushed;
+  spool->Keep(Row("b"), SpoolState::kReady, f.executor.Now() + seconds(9),
+              [&](Status status) { kept = std::move(status); });
+  spool->Flush(f.executor.Now() + seconds(9), [&](Status status) { flushed = std::move(status); });
+  f.executor.Advance(milliseconds(50));
+  CHECK_FALSE(kept.has_value());
+  CHECK_FALSE(flushed.has_value());
+  locked.reset();
+  f.executor.Advance(milliseconds(50));
+  REQUIRE(flushed.has_value());
+  CHECK(flushed->ok());
+  CHECK(f.store.ids == std::vector<std::string>{"b"});
+}
+
 TEST_CASE("what is released while the file cannot be written moves when it can") {
   FaultyVfs disk;
   Fixture f;
