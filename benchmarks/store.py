@@ -32,16 +32,14 @@ _URL = "POSTGEN_TEST_POSTGRES_URL"
 
 
 def main() -> int:
-    arguments = show.arguments(__doc__)
     if _URL not in os.environ:
         os.execv(_WITH_POSTGRES, [_WITH_POSTGRES, sys.executable, *sys.argv])
-    document = measure(arguments.rounds, os.environ[_URL])
-    show.document(document, as_json=arguments.json)
-    return 0
+    return show.main(__doc__, measure)
 
 
-def measure(rounds: int, url: str) -> Figures:
+def measure(rounds: int) -> Figures:
     facts = machine()
+    url = os.environ[_URL]
     with psycopg.connect(url, autocommit=True) as database:
         set_up(database, url)
         stored = measure_store(rounds, url, database)
