@@ -26,13 +26,6 @@ OTHERS = ("cachetools", "redis-py")
 START_LIMIT_S = 10
 
 
-def main() -> int:
-    arguments = show.arguments(__doc__)
-    document = measure(arguments.rounds)
-    show.document(document, as_json=arguments.json)
-    return 0
-
-
 def measure(rounds: int) -> Figures:
     facts = machine()
     with emulator("--ttft-ms=0", "--tokens-per-s=0") as server, redis_server() as redis_url:
@@ -87,4 +80,4 @@ def redis_server() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(show.main(__doc__, measure))

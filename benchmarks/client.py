@@ -43,13 +43,6 @@ _IMPORT = (
 )
 
 
-def main() -> int:
-    arguments = show.arguments(__doc__)
-    document = measure(arguments.rounds)
-    show.document(document, as_json=arguments.json)
-    return 0
-
-
 def measure(rounds: int) -> Figures:
     facts = machine()
     calls = measure_calls(rounds)
@@ -150,4 +143,4 @@ def split(flags: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(show.main(__doc__, measure))

@@ -31,16 +31,6 @@ CASES: dict[str, list[str]] = {
 }
 
 
-def main() -> int:
-    arguments = show.arguments(__doc__)
-    document = measure(arguments.rounds)
-    if arguments.json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        print(text(document))
-    return 0
-
-
 def measure(rounds: int) -> Figures:
     facts = machine()
     cases: dict[str, list[dict[str, Any]]] = {name: [] for name in CASES}
@@ -102,21 +92,12 @@ def text(document: Figures) -> str:
         for one in runs
     ]
     headings = ["case", "calls", "refused", "used", "fullest minute", "least process"]
-    bounds = [
-        [
-            entry["name"],
-            f"{entry['value']:.4f}",
-            f"{entry['sense']} {entry['limit']:g}",
-            "pass" if entry["ok"] else "FAIL",
-        ]
-        for entry in document["bounds"]
-    ]
     facts = document["machine"]
     return "\n\n".join(
         [
             f"{PROCESSES} processes, {RPM} requests and {TPM} tokens a minute, {SECONDS} s a run",
             show.screen(headings, rows),
-            show.screen(["what must be shown", "measured", "bound", ""], bounds),
+            show.screen(*show.bounds(document["bounds"])),
             f"{facts['cpus']} × {facts['cpu']}, {facts['memory_gb']} GB, {facts['system']}; load "
             f"average before: {facts['load_average_before']:.1f}.",
         ]
@@ -124,4 +105,4 @@ def text(document: Figures) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(show.main(__doc__, measure, text))

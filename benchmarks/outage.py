@@ -8,7 +8,6 @@ the figures come as one document.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import sys
@@ -50,10 +49,7 @@ class Heard:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print the figures as one document")
+    parser = show.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=60, metavar="N", help="default: 60")
     options = parser.parse_args()
     facts = machine()
@@ -69,10 +65,7 @@ def main() -> int:
         generator.migrate()
         postgres.query(f"INSERT INTO kol_profiles (serial, nickname) VALUES ('{KOL}', '老王')")
         document = asyncio.run(measure(generator, options.seconds)) | {"machine": facts}
-    if options.json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        show.facts(document)
+    show.document(document, as_json=options.json, text=show.facts)
     return 0 if all(entry["ok"] for entry in document["bounds"]) else 1
 
 

@@ -4,10 +4,8 @@
 #include <postgen/llm_client.h>
 #include <postgen/version.h>
 
-#include <atomic>
 #include <cstdio>
 #include <memory>
-#include <semaphore>
 #include <string>
 #include <thread>
 #include <utility>
@@ -20,6 +18,7 @@ namespace {
 using bench::Clock;
 using bench::Recorder;
 using bench::TimePoint;
+using bench::Turns;
 using bench::Workload;
 
 struct Place {
@@ -38,25 +37,18 @@ class PostgenLoop {
   // Keeps every place busy until `calls` have ended.
   void Run(int calls, int max_tokens, TimePoint start, bool spread) {
     max_tokens_ = max_tokens;
-    left_to_start_ = calls;
-    left_to_end_ = calls;
-    for (std::size_t i = 0; i < places_.size() && left_to_start_.fetch_sub(1) > 0; ++i) {
+    turns_.Begin(calls);
+    for (std::size_t i = 0; i < places_.size() && turns_.Take(); ++i) {
       const TimePoint due = spread ? workload_.DueOf(static_cast<int>(i), start) : start;
       std::this_thread::sleep_until(due);
       Start(&places_[i], due);
     }
-    done_.acquire();
+    turns_.Wait();
   }
 
   // The calling thread waits for each call before it makes the next.
   void RunOneByOne(int calls, int max_tokens) {
-    max_tokens_ = max_tokens;
-    for (int i = 0; i < calls; ++i) {
-      left_to_start_ = 0;
-      left_to_end_ = 1;
-      Start(&places_[0], Clock::now());
-      done_.acquire();
-    }
+    for (int i = 0; i < calls; ++i) Run(1, max_tokens, Clock::now(), /*spread=*/false);
   }
 
  private:
@@ -88,11 +80,7 @@ class PostgenLoop {
     const TimePoint now = Clock::now();
     recorder_->CallEnded(place->start, now, reply.ok());
     if (!workload_.stream) recorder_->bytes += static_cast<std::int64_t>(reply.text.size());
-    if (left_to_end_.fetch_sub(1) == 1) {
-      done_.release();
-    } else if (left_to_start_.fetch_sub(1) > 0) {
-      Start(place, now);
-    }
+    if (turns_.End()) Start(place, now);
   }
 
   const Workload& workload_;
@@ -100,9 +88,7 @@ class PostgenLoop {
   postgen::LlmClient* const client_;
   std::vector<Place> places_;
   int max_tokens_ = 0;
-  std::atomic<int> left_to_start_ = 0;
-  std::atomic<int> left_to_end_ = 0;
-  std::binary_semaphore done_{0};
+  Turns turns_;
 };
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <memory>
-#include <semaphore>
 #include <string>
 #include <utility>
 
@@ -19,6 +18,7 @@ namespace {
 using bench::Clock;
 using bench::Recorder;
 using bench::TimePoint;
+using bench::Turns;
 using bench::Workload;
 
 constexpr int kPool = 10;
@@ -55,10 +55,9 @@ class PutLoop {
 
   // Keeps `concurrency` rows under way until `rows` have ended. REQUIRES: rows > 0.
   void Run(int concurrency, int rows) {
-    left_to_start_ = rows;
-    left_to_end_ = rows;
-    for (int i = 0; i < concurrency && left_to_start_.fetch_sub(1) > 0; ++i) Start();
-    done_.acquire();
+    turns_.Begin(rows);
+    for (int i = 0; i < concurrency && turns_.Take(); ++i) Start();
+    turns_.Wait();
   }
 
  private:
@@ -73,11 +72,7 @@ class PutLoop {
   void OnEnd(TimePoint start, const postgen::Status& status) {
     if (!status.ok()) std::fprintf(stderr, "%s\n", status.error().message.c_str());
     recorder_->CallEnded(start, Clock::now(), status.ok());
-    if (left_to_end_.fetch_sub(1) == 1) {
-      done_.release();
-    } else if (left_to_start_.fetch_sub(1) > 0) {
-      Start();
-    }
+    if (turns_.End()) Start();
   }
 
   Recorder* const recorder_;
@@ -85,9 +80,7 @@ class PutLoop {
   const postgen::PostRow row_ = Row();
   const std::string prefix_ = std::to_string(Clock::now().time_since_epoch().count()) + "-bench-";
   std::atomic<std::int64_t> next_id_ = 0;
-  std::atomic<int> left_to_start_ = 0;
-  std::atomic<int> left_to_end_ = 0;
-  std::binary_semaphore done_{0};
+  Turns turns_;
 };
 
 }  // namespace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness import DRIVERS, Figures
@@ -38,20 +38,34 @@ _BUSY = (
 )
 
 
-def arguments(description: str | None) -> argparse.Namespace:
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Knows --json, as every benchmark does."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", action="store_true", help="print the figures as one document")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
-    return parser.parse_args()
+    return parser
 
 
-def document(document: Figures, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        print("\n\n".join(_blocks(document, screen)))
+def tables(document: Figures) -> str:
+    return "\n\n".join(_blocks(document, screen))
+
+
+def document(document: Figures, *, as_json: bool, text: Callable[[Figures], str] = tables) -> None:
+    print(json.dumps(document, indent=2, ensure_ascii=False) if as_json else text(document))
+
+
+def main(
+    description: str | None,
+    measure: Callable[[int], Figures],
+    text: Callable[[Figures], str] = tables,
+) -> int:
+    """A benchmark of so many rounds, from its arguments to what it prints."""
+    benchmark = parser(description)
+    benchmark.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
+    options = benchmark.parse_args()
+    document(measure(options.rounds), as_json=options.json, text=text)
+    return 0
 
 
 def markdown(document: Figures) -> str:
@@ -83,12 +97,17 @@ def bounds(entries: Sequence[Figures]) -> tuple[list[str], list[list[str]]]:
     return ["what must be shown", "measured", "bound", ""], rows
 
 
-def facts(document: Figures) -> None:
+def facts(document: Figures) -> str:
     """A document of single figures: `facts`, name -> value, and `bounds`."""
     rows = [[name, f"{value:,}"] for name, value in document["facts"].items()]
-    print(screen(["seen", ""], rows), screen(*bounds(document["bounds"])), sep="\n\n")
     machine = document["machine"]
-    print(f"\n{machine['cpus']} × {machine['cpu']}, {machine['system']}")
+    return "\n\n".join(
+        [
+            screen(["seen", ""], rows),
+            screen(*bounds(document["bounds"])),
+            f"{machine['cpus']} × {machine['cpu']}, {machine['system']}",
+        ]
+    )
 
 
 def _rows_of(table: Figures) -> tuple[list[str], list[list[str]]]:

@@ -31,10 +31,7 @@ AT_ONCE = 4_000
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", action="store_true", help="print the figures as one document")
+    parser = show.parser(__doc__)
     parser.add_argument("--fill", metavar="FOLDER", help=argparse.SUPPRESS)
     parser.add_argument("--restart", metavar="FOLDER", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -44,10 +41,7 @@ def main() -> int:
         return restart(options.restart)
     with tempfile.TemporaryDirectory(prefix="postgen-spool-", dir=Path.cwd() / "build") as folder:
         document = measure(folder)
-    if options.json:
-        print(json.dumps(document, indent=2, ensure_ascii=False))
-    else:
-        show.facts(document)
+    show.document(document, as_json=options.json, text=show.facts)
     return 0 if all(entry["ok"] for entry in document["bounds"]) else 1
 
 

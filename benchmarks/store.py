@@ -20,10 +20,20 @@ import show
 from harness import DRIVERS, ROOT, Driver, Figures, alternate, bound, machine, run_alone
 
 import postgen
+from postgen.demo import app_way
 
 AT_ONCE = 64
 POSTS = 20000
 STORE_DRIVERS = ("postgen-store", "asyncpg-store", "psycopg-store", "psycopg-autocommit")
+# What postgen fills: the app's columns and the newer ones.
+COLUMNS = (
+    *app_way.COLUMNS,
+    "generation_mode",
+    "topic_id",
+    "topic_title",
+    "has_trending_topic",
+    "topic_content",
+)
 LOOKUPS = 200
 PROFILE_DRIVERS = ("postgen-profile", "asyncpg-connect", "psycopg2-connect")
 
@@ -32,16 +42,14 @@ _URL = "POSTGEN_TEST_POSTGRES_URL"
 
 
 def main() -> int:
-    arguments = show.arguments(__doc__)
     if _URL not in os.environ:
         os.execv(_WITH_POSTGRES, [_WITH_POSTGRES, sys.executable, *sys.argv])
-    document = measure(arguments.rounds, os.environ[_URL])
-    show.document(document, as_json=arguments.json)
-    return 0
+    return show.main(__doc__, measure)
 
 
-def measure(rounds: int, url: str) -> Figures:
+def measure(rounds: int) -> Figures:
     facts = machine()
+    url = os.environ[_URL]
     with psycopg.connect(url, autocommit=True) as database:
         set_up(database, url)
         stored = measure_store(rounds, url, database)
@@ -102,7 +110,9 @@ def set_up(database: psycopg.Connection, url: str) -> None:
         {"text": persona},
     )
     run_alone(DRIVERS["postgen-store"], url, flags(at_once=1, calls=1, warmup=1))
-    database.execute("CREATE TABLE sample_row AS SELECT * FROM post_records LIMIT 1")
+    database.execute(
+        f"CREATE TABLE sample_row AS SELECT {', '.join(COLUMNS)} FROM post_records LIMIT 1"
+    )
 
 
 def measure_store(rounds: int, url: str, database: psycopg.Connection) -> dict[str, Figures]:

@@ -55,11 +55,14 @@ SDKS = ("aiohttp", "openai-python", "openai-node")
 KEEPS_UP = 1.05
 FEWEST = 7
 
-
-def main() -> int:
-    arguments = show.arguments(__doc__)
-    show.document(measure(arguments.rounds), as_json=arguments.json)
-    return 0
+COLUMNS = (
+    "cpu_us_per_token",
+    "time_over_ideal",
+    "kb_per_call",
+    "cores",
+    "emulator_cores",
+    "failures",
+)
 
 
 def measure(rounds: int) -> Figures:
@@ -127,29 +130,14 @@ def measure(rounds: int) -> Figures:
             {
                 "title": f"{WIDE} streams, four tokens a chunk",
                 "key": "wide",
-                "columns": [
-                    "cpu_us_per_token",
-                    "time_over_ideal",
-                    "kb_per_call",
-                    "cores",
-                    "emulator_cores",
-                    "failures",
-                ],
+                "columns": COLUMNS,
                 "base": "libcurl",
                 "rows": wide,
             },
             {
                 "title": "More streams, sixteen tokens a chunk (one run each)",
                 "key": "reach",
-                "columns": [
-                    "streams",
-                    "cpu_us_per_token",
-                    "time_over_ideal",
-                    "kb_per_call",
-                    "cores",
-                    "emulator_cores",
-                    "failures",
-                ],
+                "columns": ["streams", *COLUMNS],
                 "rows": reach,
                 "notes": [end_of(reach)],
             },
@@ -275,4 +263,4 @@ def flags(streams: int, *more: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(show.main(__doc__, measure))

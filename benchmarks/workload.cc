@@ -108,6 +108,21 @@ std::string Workload::RequestBody(int tokens) const {
   return body + "}";
 }
 
+void Turns::Begin(int count) {
+  left_to_start_ = count;
+  left_to_end_ = count;
+}
+
+bool Turns::Take() { return left_to_start_.fetch_sub(1) > 0; }
+
+bool Turns::End() {
+  if (left_to_end_.fetch_sub(1) > 1) return Take();
+  done_.release();
+  return false;
+}
+
+void Turns::Wait() { done_.acquire(); }
+
 Recorder::Recorder(const Workload& workload)
     : workload_(workload), rss_before_kb_(MemoryKb("VmRSS:")), start_(Clock::now()) {}
 

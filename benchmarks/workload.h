@@ -9,9 +9,11 @@
 #ifndef POSTGEN_BENCHMARKS_WORKLOAD_H_
 #define POSTGEN_BENCHMARKS_WORKLOAD_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <semaphore>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +48,25 @@ struct Workload {
 
   std::string ChatUrl() const { return url + "/chat/completions"; }
   std::string RequestBody(int max_tokens) const;
+};
+
+// How many operations are still to start and to end, where the next starts as one ends, on whatever
+// thread that is.
+class Turns {
+ public:
+  // REQUIRES: count > 0, and none under way.
+  void Begin(int count);
+  // Whether there is one left to start.
+  bool Take();
+  // One has ended: whether another is to start in its place.
+  bool End();
+  // Until all have ended.
+  void Wait();
+
+ private:
+  std::atomic<int> left_to_start_ = 0;
+  std::atomic<int> left_to_end_ = 0;
+  std::binary_semaphore done_{0};
 };
 
 // The measured part of a run. One thread at a time.

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 
 import asyncpg
-from store_row import COLUMNS, SELECT, insert, renewed
+from store_row import SELECT, insert, renewed
 from workload import Recorder, arguments, drive
 
 _POOL = 10
-_INSERT = insert([f"${number + 1}" for number in range(len(COLUMNS))])
 
 
 async def main() -> None:
     workload = arguments()
     recorder = Recorder(workload)
     async with asyncpg.create_pool(workload.url, min_size=_POOL, max_size=_POOL) as pool:
-        row = list(await pool.fetchrow(SELECT))
+        sample = await pool.fetchrow(SELECT)
+        row = list(sample)
+        statement = insert(sample.keys(), [f"${number + 1}" for number in range(len(row))])
 
         async def store(_: int) -> bool:
-            await pool.execute(_INSERT, *renewed(row))
+            await pool.execute(statement, *renewed(row))
             return True
 
         await drive(workload, recorder, store)

@@ -7,11 +7,10 @@ import sys
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
-from store_row import COLUMNS, SELECT, insert, renewed
+from store_row import SELECT, insert, renewed
 from workload import Recorder, arguments, drive
 
 _POOL = 10
-_INSERT = insert(["%s"] * len(COLUMNS))
 
 
 async def main() -> None:
@@ -30,12 +29,15 @@ async def main() -> None:
     ) as pool:
         await pool.wait()
         async with pool.connection() as connection:
-            row = await (await connection.execute(SELECT)).fetchone()
+            cursor = await connection.execute(SELECT)
+            row = await cursor.fetchone()
         assert row is not None
+        assert cursor.description is not None
+        statement = insert((column.name for column in cursor.description), ["%s"] * len(row))
 
         async def store(_: int) -> bool:
             async with pool.connection() as connection:
-                await connection.execute(_INSERT, renewed(row))
+                await connection.execute(statement, renewed(row))
             return True
 
         await drive(workload, recorder, store)

@@ -7,11 +7,6 @@
 namespace postgen {
 namespace {
 
-bool IsLineEnd(char32_t c) {
-  return c == U'\n' || c == U'\r' || c == U'\v' || c == U'\f' || c == 0x85 || c == 0x2028 ||
-         c == 0x2029;
-}
-
 // Characters that show nothing but may hide something: controls, soft hyphens, zero-width and
 // direction marks, variation tags, byte order marks.
 bool IsInvisible(char32_t c) {

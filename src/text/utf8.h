@@ -30,6 +30,12 @@ char32_t NextCodePoint(std::string_view text, std::size_t* offset);
 // handed on.
 std::size_t CompletePrefix(std::string_view text);
 
+// Where Unicode ends a line.
+inline bool IsLineEnd(char32_t c) {
+  return c == U'\n' || c == U'\r' || c == U'\v' || c == U'\f' || c == 0x85 || c == 0x2028 ||
+         c == 0x2029;
+}
+
 }  // namespace postgen
 
 #endif  // POSTGEN_SRC_TEXT_UTF8_H_

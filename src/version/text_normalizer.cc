@@ -7,11 +7,6 @@
 namespace postgen {
 namespace {
 
-bool IsLineEnd(char32_t c) {
-  return c == U'\n' || c == U'\r' || c == U'\v' || c == U'\f' || c == 0x85 || c == 0x2028 ||
-         c == 0x2029;
-}
-
 // Characters that show nothing: controls, soft hyphen, zero-width space and non-joiner, word
 // joiner, byte order mark. The zero-width joiner stays: emoji are made with it.
 bool IsInvisible(char32_t c) {

@@ -75,20 +75,13 @@ TEST_CASE("canary: neither results, metrics, diagnoses nor the terminal see the 
       RawServer server([&bytes](RawConnection& peer) {
         if (peer.ReadRequest()) peer.Send(bytes);
       });
-      Options options;
-      options.llm.base_url = server.Url("/v1");
-      options.llm.api_key = kKey;
+      Options options = PostOptions(server.Url("/v1"));
       options.llm.max_attempts = 2;
       options.llm.first_token_timeout_ms = 200;
       options.llm.attempt_timeout_ms = 500;
-      options.cache.url = "none:";
       auto generator = PostGenerator::Create(options);
       REQUIRE(generator.ok());
-      PostRequest request;
-      request.stock_code = "2330";
-      request.kol_serial = 208;
-      request.versions = 1;
-      const auto result = (*generator)->Start(request, nullptr, /*stream=*/true)->Wait();
+      const auto result = (*generator)->Start(OneVersion(), nullptr, /*stream=*/true)->Wait();
       REQUIRE(result != nullptr);
       seen += ResultToJson(*result) + (*generator)->MetricsJson() +
               DiagnosesToJson((*generator)->Diagnose(std::chrono::milliseconds(500)));

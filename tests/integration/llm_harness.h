@@ -12,6 +12,8 @@
 #include "llm/clients.h"
 #include "postgen/flow.h"
 #include "postgen/llm_client.h"
+#include "postgen/options.h"
+#include "postgen/types.h"
 #include "runtime/event_loop.h"
 #include "support/notification.h"
 #include "support/raw_server.h"
@@ -102,6 +104,22 @@ class LlmTestClient {
   EventLoop loop_{"test-reactor"};
   std::unique_ptr<LlmClient> client_;
 };
+
+// Posts by the public door, with the client at `base_url`: one version, and nothing from a cache.
+inline Options PostOptions(const std::string& base_url) {
+  Options options;
+  options.llm.base_url = base_url;
+  options.llm.api_key = kKey;
+  options.cache.url = "none:";
+  return options;
+}
+inline PostRequest OneVersion() {
+  PostRequest request;
+  request.stock_code = "2330";
+  request.kol_serial = 208;
+  request.versions = 1;
+  return request;
+}
 
 // Serves every request of a connection with the same bytes.
 inline RawServer::Script AlwaysSend(std::string bytes) {

@@ -80,18 +80,12 @@ TEST_CASE("a resolver that hangs: its own call alone is late, and hears its canc
 
 TEST_CASE("a resolver that hangs holds up neither a deadline nor the end of a generator") {
   const int before = TimesLookedUp("hangs.test");
-  Options options;
-  options.llm.base_url = "http://hangs.test/v1";
-  options.llm.api_key = kKey;
+  Options options = PostOptions("http://hangs.test/v1");
   options.llm.allow_insecure_http = true;
   options.llm.connect_timeout_ms = 60'000;
-  options.cache.url = "none:";
   auto generator = PostGenerator::Create(options);
   REQUIRE(generator.ok());
-  PostRequest request;
-  request.stock_code = "2330";
-  request.kol_serial = 208;
-  request.versions = 1;
+  PostRequest request = OneVersion();
   request.deadline_ms = 200;
   const Result<PostResult> late = (*generator)->Generate(request);
   REQUIRE(!late.ok());

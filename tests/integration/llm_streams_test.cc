@@ -100,16 +100,9 @@ struct Allocated {
 
 Allocated StreamOnePost(bool allocating_observer) {
   RawServer server(AlwaysSend(LongReply()));
-  Options options;
-  options.llm.base_url = server.Url("/v1");
-  options.llm.api_key = kKey;
-  options.cache.url = "none:";
-  auto generator = PostGenerator::Create(options);
+  auto generator = PostGenerator::Create(PostOptions(server.Url("/v1")));
   REQUIRE(generator.ok());
-  PostRequest request;
-  request.stock_code = "2330";
-  request.kol_serial = 208;
-  request.versions = 1;
+  PostRequest request = OneVersion();
   request.max_words = 4000;
 
   EventQueue queue;

@@ -35,6 +35,13 @@ void CloseSocket(Tcp::socket& socket, bool reset) {
   socket.close(ignored);
 }
 
+void PassOn(const std::weak_ptr<Transport::Client>& receiver, const error_code& error,
+            std::string_view bytes) {
+  auto client = receiver.lock();
+  if (!client) return;
+  error ? client->OnEnd() : client->OnBytes(bytes);
+}
+
 class PlainTransport final : public Transport, public std::enable_shared_from_this<PlainTransport> {
  public:
   PlainTransport(asio::io_context& context, int descriptor) : socket_(Adopt(context, descriptor)) {
@@ -49,10 +56,7 @@ class PlainTransport final : public Transport, public std::enable_shared_from_th
   void ReadMore() override {
     socket_.async_read_some(asio::buffer(inbox_),
                             [self = shared_from_this()](const error_code& error, std::size_t n) {
-                              auto client = self->client_.lock();
-                              if (!client) return;
-                              if (error) return client->OnEnd();
-                              client->OnBytes({self->inbox_.data(), n});
+                              PassOn(self->client_, error, {self->inbox_.data(), n});
                             });
   }
 
@@ -119,10 +123,7 @@ class TlsTransport final : public Transport, public std::enable_shared_from_this
   void ReadMore() override {
     stream_.async_read_some(asio::buffer(inbox_),
                             [self = shared_from_this()](const error_code& error, std::size_t n) {
-                              auto client = self->client_.lock();
-                              if (!client) return;
-                              if (error) return client->OnEnd();
-                              client->OnBytes({self->inbox_.data(), n});
+                              PassOn(self->client_, error, {self->inbox_.data(), n});
                             });
   }
 

@@ -11,6 +11,7 @@
 #include <doctest/doctest.h>
 
 #include "postgen/postgen.h"
+#include "support/held_parts.h"
 #include "support/scoped.h"
 
 namespace postgen {
@@ -19,15 +20,7 @@ namespace {
 using std::chrono::milliseconds;
 
 // 100 and 50 tokens of gpt-4o-mini: 45 millionths of a USD.
-LlmReply Reply() {
-  LlmReply reply;
-  reply.text = "標題：題\n內容：文。";
-  reply.finish_reason = {FinishReason::Kind::kStop, "stop"};
-  reply.usage = {100, 50, 0};
-  reply.usage_kind = UsageKind::kExact;
-  reply.attempts = 1;
-  return reply;
-}
+LlmReply PaidReply() { return testing::Reply("文。"); }
 
 // What became of the calls, shared with the test.
 class Calls {
@@ -40,7 +33,7 @@ class Calls {
       changed_.notify_all();
       if (hold) return;
     }
-    LlmReply reply = Reply();
+    LlmReply reply = PaidReply();
     reply.error = error;
     sink.on_done(std::move(reply));
   }
@@ -155,7 +148,7 @@ TEST_CASE("a cancelled post is paid when its calls have told") {
     f.calls->WaitFor(5);
     call->Cancel();
     CHECK(call->Wait()->error->code == Code::kCancelled);
-    for (LlmSink& sink : f.calls->TakeHeld()) sink.on_done(Reply());
+    for (LlmSink& sink : f.calls->TakeHeld()) sink.on_done(PaidReply());
   }
   CHECK(Fixture::Spent(f.Open(1).get()) == "0.000225 USD");
 }

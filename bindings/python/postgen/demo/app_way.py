@@ -27,7 +27,8 @@ MAX_TOKENS = 2000
 _REFERENCE_CHARACTERS = 200
 _TIMEOUT_S = 60
 
-_COLUMNS = (
+# Of post_records, those that the app fills.
+COLUMNS = (
     "post_id",
     "created_at",
     "updated_at",
@@ -68,7 +69,7 @@ class AppPost(NamedTuple):
 
 def create_database(path: Path, profiles: list[dict[str, Any]]) -> None:
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute(f"CREATE TABLE post_records ({', '.join(_COLUMNS)})")
+        database.execute(f"CREATE TABLE post_records ({', '.join(COLUMNS)})")
         database.execute("CREATE TABLE kol_profiles (serial PRIMARY KEY, profile)")
         database.executemany(
             "INSERT INTO kol_profiles VALUES (?, ?)",
@@ -239,5 +240,5 @@ def _write_row(
         request["trigger_type"],
     )
     with closing(sqlite3.connect(path)) as database, database:
-        places = ", ".join("?" * len(_COLUMNS))
+        places = ", ".join("?" * len(COLUMNS))
         database.execute(f"INSERT INTO post_records VALUES ({places})", values)
