@@ -24,6 +24,8 @@ _PLOTS = {
         ),
         ("full", "kb_per_call", "Memory of a stream", "KB"),
     ],
+    "store": [("store", "posts_per_s", "Posts stored, 64 at a time", "a second")],
+    "cache": [],
 }
 
 _FLOOR = "#9aa5b1"

@@ -12,26 +12,38 @@ import re
 import sys
 from pathlib import Path
 
+import cache
 import client
 import plots
 import show
+import store
 import stream
 from harness import ROOT, Figures
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 FOLDER = ROOT / "docs" / "benchmarks"
 
-BENCHMARKS = {"client": client.measure, "stream": stream.measure}
+BENCHMARKS = {
+    "client": client.measure,
+    "stream": stream.measure,
+    "store": store.measure,
+    "cache": cache.measure,
+}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--from-json", action="store_true", help="measure nothing")
+    parser.add_argument(
+        "--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), metavar="NAME",
+        help=f"of {', '.join(BENCHMARKS)}",
+    )  # fmt: skip
     arguments = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
     page = PAGE.read_text(encoding="utf-8")
-    for name, measure in BENCHMARKS.items():
+    for name in arguments.only:
+        measure = BENCHMARKS[name]
         path = FOLDER / f"{name}.json"
         if not arguments.from_json:
             text = json.dumps(measure(arguments.rounds), indent=1, ensure_ascii=False)

@@ -6,8 +6,8 @@ store    64 rows at a time, the same 22 columns, over at most 10 connections: po
 profile  one look-up after the other: postgen, which reads anew each time over the connections that
          it has, and a connection each time
 
-All clients run in turn against one server that is started for it, with synchronous_commit and
-fsync on. With --json the figures come as one document.
+All clients run in turn against one server that is started for it (scripts/with-postgres), with
+synchronous_commit and fsync on. With --json the figures come as one document.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 
 import psycopg
 import show
-from harness import DRIVERS, ROOT, Driver, Figures, alternate, bound, machine, run_alone
+from harness import DRIVERS, Driver, Figures, alternate, bound, machine, run_alone
 
 import postgen
 from postgen.demo import app_way
@@ -37,19 +37,14 @@ COLUMNS = (
 LOOKUPS = 200
 PROFILE_DRIVERS = ("postgen-profile", "asyncpg-connect", "psycopg2-connect")
 
-_WITH_POSTGRES = str(ROOT / "scripts" / "with-postgres")
-_URL = "POSTGEN_TEST_POSTGRES_URL"
-
 
 def main() -> int:
-    if _URL not in os.environ:
-        os.execv(_WITH_POSTGRES, [_WITH_POSTGRES, sys.executable, *sys.argv])
     return show.main(__doc__, measure)
 
 
 def measure(rounds: int) -> Figures:
     facts = machine()
-    url = os.environ[_URL]
+    url = os.environ["POSTGEN_TEST_POSTGRES_URL"]
     with psycopg.connect(url, autocommit=True) as database:
         set_up(database, url)
         stored = measure_store(rounds, url, database)
