@@ -121,6 +121,7 @@ void PostgresConnection::EndConnect(std::optional<PostgresFailure> failure) {
 
 PostgresFailure PostgresConnection::ConnectFailure() const {
   PostgresFailure failure;
+  failure.never_connected = true;
   const std::string_view message = connection_ ? PQerrorMessage(connection_.get()) : "no memory";
   failure.sqlstate = SqlStateOfMessage(message);
   if (!failure.sqlstate.empty()) {
