@@ -1,5 +1,6 @@
 #include "store/postgres_connection.h"
 
+#include <locale.h>
 #include <poll.h>
 #include <sys/epoll.h>
 
@@ -19,8 +20,6 @@ constexpr int kBinary = 1;
 // Notices ("relation already exists, skipping") would go to stderr.
 void IgnoreNotice(void* /*unused*/, const PGresult* /*notice*/) {}
 
-std::string_view FirstLine(std::string_view text) { return text.substr(0, text.find('\n')); }
-
 Error StoreError(const PostgresTarget& target, std::string_view what) {
   return {Code::kStore, "PostgreSQL " + target.shown + ": " + std::string(what), target.shown};
 }
@@ -38,11 +37,23 @@ PostgresFailure FailureOfResult(const PostgresTarget& target, const PGresult* re
   return failure;
 }
 
-// Of a connection that was not made: will it be made later, with nothing mended here?
-bool NeedsMending(std::string_view message) {
-  return message.find("certificate") != std::string_view::npos ||
-         message.find("does not support SSL") != std::string_view::npos;
-}
+// While one lives, libpq speaks English on this thread, whatever language the process has set: we
+// look for words in what it says.
+class EnglishMessages {
+ public:
+  EnglishMessages() : before_(uselocale(English())) {}
+  ~EnglishMessages() { uselocale(before_); }
+  EnglishMessages(const EnglishMessages&) = delete;
+  EnglishMessages& operator=(const EnglishMessages&) = delete;
+
+ private:
+  static locale_t English() {
+    static const locale_t english = newlocale(LC_ALL_MASK, "C", nullptr);
+    return english;
+  }
+
+  const locale_t before_;
+};
 
 bool ParseAlike(const PostgresStatement& a, const PostgresStatement& b) {
   using Parameter = PostgresStatement::Parameter;
@@ -67,6 +78,7 @@ PostgresConnection::~PostgresConnection() {
 void PostgresConnection::Connect(const std::string& conninfo, TimePoint deadline,
                                  ConnectCallback done) {
   on_connected_ = std::move(done);
+  const EnglishMessages english;
   connection_.reset(PQconnectStart(conninfo.c_str()));
   if (!connection_ || PQstatus(connection_.get()) == CONNECTION_BAD) {
     FailSoon(&PostgresConnection::FailConnect, ConnectFailure());
@@ -82,7 +94,12 @@ void PostgresConnection::Connect(const std::string& conninfo, TimePoint deadline
 void PostgresConnection::PollConnect() {
   // libpq may close this socket and open another of the same number.
   Unwatch();
-  switch (PQconnectPoll(connection_.get())) {
+  PostgresPollingStatusType status = PGRES_POLLING_FAILED;
+  {
+    const EnglishMessages english;
+    status = PQconnectPoll(connection_.get());
+  }
+  switch (status) {
     case PGRES_POLLING_OK:
       connected_at_ = loop_->Now();
       PQsetnonblocking(connection_.get(), 1);
@@ -104,6 +121,7 @@ void PostgresConnection::EndConnect(std::optional<PostgresFailure> failure) {
 
 PostgresFailure PostgresConnection::ConnectFailure() const {
   PostgresFailure failure;
+  failure.never_connected = true;
   const std::string_view message = connection_ ? PQerrorMessage(connection_.get()) : "no memory";
   failure.sqlstate = SqlStateOfMessage(message);
   if (!failure.sqlstate.empty()) {
@@ -111,17 +129,17 @@ PostgresFailure PostgresConnection::ConnectFailure() const {
     failure.error.details.transient = IsTransientSqlState(failure.sqlstate);
     return failure;
   }
-  failure.connection_lost = true;
   std::string what = "no connection";
   const bool tells_password =
       !target_->password.empty() && message.find(target_->password) != std::string_view::npos;
-  if (!tells_password) what += ": " + std::string(FirstLine(message));
+  if (!tells_password) what += ": " + std::string(LineToShow(message));
   // The one variable that libpq reads whatever it is given.
   if (message.find("service") != std::string_view::npos) {
     what += "; remove PGSERVICE from the environment";
   }
   failure.error = StoreError(*target_, what);
-  failure.error.details.transient = !NeedsMending(message);
+  failure.connection_lost = !NeedsMending(message);
+  failure.error.details.transient = failure.connection_lost;
   return failure;
 }
 

@@ -24,6 +24,7 @@ struct PostgresFailure {
   std::string sqlstate;  // what the server said; empty: it did not get to say anything
   bool timed_out = false;
   bool connection_lost = false;  // before the reply: nobody knows what became of the transaction
+  bool never_connected = false;  // nothing was sent this time; what else waits would fare alike
   std::optional<std::size_t> refused = {};  // the statement that the server would not run, counted
                                             // from 0; absent: none, or its commit
 

@@ -41,6 +41,29 @@ constexpr std::string_view kPassing[] = {"53", "57014"};
 
 constexpr std::string_view kEnding[] = {"08", "57P", "25006"};
 
+// What libpq says before it connects to anything, and why it leaves a server that it has reached.
+constexpr std::string_view kRefusedOptions[] = {"invalid ", "could not match ",
+                                                "could not parse network address "};
+constexpr std::string_view kRefusedServers[] = {
+    "certificate",          "private key",     "does not support SSL", "alert",
+    "unsupported protocol", "channel binding", "no password supplied",
+};
+
+bool LineNeedsMending(std::string_view line) {
+  // What is before this names the host, which may be called anything.
+  constexpr std::string_view kFailed = " failed: ";
+  const std::size_t failed = line.find(kFailed);
+  if (!line.starts_with("connection to server") || failed == std::string_view::npos) {
+    return std::any_of(std::begin(kRefusedOptions), std::end(kRefusedOptions),
+                       [&](std::string_view words) { return line.starts_with(words); });
+  }
+  const std::string_view why = line.substr(failed + kFailed.size());
+  // A server in trouble, not one that has looked at us.
+  if (why.find("alert internal error") != std::string_view::npos) return false;
+  return std::any_of(std::begin(kRefusedServers), std::end(kRefusedServers),
+                     [&](std::string_view words) { return why.find(words) != why.npos; });
+}
+
 bool IsStateCharacter(char c) { return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z'); }
 
 }  // namespace
@@ -80,6 +103,18 @@ std::string SqlStateOfMessage(std::string_view message) {
   const bool alone = message[message.size() - kLength - 1] == ' ';
   return alone && std::all_of(state.begin(), state.end(), IsStateCharacter) ? std::string(state)
                                                                             : std::string();
+}
+
+bool NeedsMending(std::string_view message) { return LineNeedsMending(LineToShow(message)); }
+
+std::string_view LineToShow(std::string_view message) {
+  std::string_view rest = message;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    if (LineNeedsMending(line)) return line;
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+  }
+  return message.substr(0, message.find('\n'));
 }
 
 }  // namespace postgen

@@ -24,6 +24,15 @@ bool EndsConnection(std::string_view sqlstate);
 // there is none.
 std::string SqlStateOfMessage(std::string_view message);
 
+// Of libpq's message, in English, about a connection that was not made and for which the server
+// gave no SQLSTATE: will it fail until somebody mends the URL, a file that it names or the server's
+// TLS?
+bool NeedsMending(std::string_view message);
+
+// The line of such a message to show: of several addresses the one that has to be mended, else the
+// first.
+std::string_view LineToShow(std::string_view message);
+
 }  // namespace postgen
 
 #endif  // POSTGEN_SRC_STORE_POSTGRES_FAILURE_H_

@@ -144,7 +144,7 @@ void PostgresRows::OnWritten(const Batch& batch, const std::vector<PostgresResul
 void PostgresRows::OnWriteFailed(Batch batch, const PostgresFailure& failure) {
   --batches_;
   Batch ended;
-  if (failure.error.details.transient || batch.size() == 1) {
+  if (failure.error.details.transient || failure.never_connected || batch.size() == 1) {
     ended = std::exchange(batch, {});
   } else if (failure.refused) {
     const auto refused = batch.begin() + static_cast<std::ptrdiff_t>(*failure.refused);

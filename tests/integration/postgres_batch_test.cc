@@ -10,6 +10,7 @@
 #include "contract/post_store_calls.h"
 #include "contract/post_store_contract.h"
 #include "integration/postgres_test_database.h"
+#include "support/notification.h"
 #include "support/toxic_proxy.h"
 
 namespace postgen {
@@ -132,6 +133,37 @@ TEST_CASE("the answer to many rows is lost after the commit: each is there once"
   }
   proxy.WaitUntilLost();
   CHECK(f.database.Query("SELECT count(*) FROM post_records") == std::to_string(kRows));
+}
+
+TEST_CASE("rows for a server that lets nobody in are refused together, not one by one") {
+  Fixture f;
+  testing::ToxicProxy proxy(std::stoi(f.database.server().port));
+  TestServer server = f.database.server();
+  server.port = std::to_string(proxy.port());
+  server.user = "turned_away_" + f.database.name();
+  server.password = "before";
+  f.database.Query("CREATE ROLE " + server.user +
+                   " LOGIN PASSWORD 'before'; GRANT ALL ON post_records TO " + server.user);
+  TestStores stores(server.Url(f.database.name()), /*pool_max=*/1);
+  REQUIRE(PutAndWait(stores.posts(), TestRow("first")).ok());
+  f.database.Query("ALTER ROLE " + server.user + " PASSWORD 'after'");
+  proxy.ResetAll();
+  const int before = proxy.accepted();
+  // All of them before the first is looked at.
+  testing::Notification put;
+  stores.loop.Post([&] { put.Wait(); });
+  std::vector<Answers<void>> answers(kRows);
+  for (int i = 0; i < kRows; ++i) {
+    stores.posts()->Put(TestRow(Numbered(i)), Soon(),
+                        answers[static_cast<std::size_t>(i)].Callback());
+  }
+  put.Notify();
+  for (Answers<void>& answer : answers) {
+    const Status refused = answer.Wait(1).front();
+    REQUIRE(!refused.ok());
+    CHECK_MESSAGE(Contains(refused.error().message, "28P01"), refused.error().message);
+  }
+  CHECK(proxy.accepted() - before <= 4);  // 32 rows each
 }
 
 TEST_CASE("rows larger than every buffer on the way are written in one go") {

@@ -45,10 +45,18 @@ Status Check(const std::string& url) {
   return CheckAndWait(stores.posts());
 }
 
+// Encrypted, as the server can, if nothing says otherwise.
+std::string UrlWithoutOptions(const TestDatabase& database) {
+  TestServer server = database.server();
+  server.options = "";
+  return server.Url(database.name());
+}
+
 std::string MigratedUrl(const TestDatabase& database) {
-  TestStores stores(database.Url());
+  const std::string url = UrlWithoutOptions(database);
+  TestStores stores(url);
   REQUIRE(MigrateAndWait(stores.posts()).ok());
-  return database.Url();
+  return url;
 }
 
 TEST_CASE("hostile PG variables change nothing") {
@@ -68,6 +76,7 @@ TEST_CASE("hostile PG variables change nothing") {
       {{"PGSSLMODE", "verify-full"}},
       {{"PGSSLROOTCERT", "/nonsense"}, {"PGSSLCERT", "/nonsense"}, {"PGSSLKEY", "/nonsense"}},
       {{"PGREQUIRESSL", "1"}},
+      {{"PGSSLMAXPROTOCOLVERSION", "TLSv1"}},
       {{"PGREQUIREPEER", "nobody"}},
       {{"PGCHANNELBINDING", "require"}},
       {{"PGGSSENCMODE", "require"}},
@@ -88,10 +97,11 @@ TEST_CASE("hostile PG variables change nothing") {
 
 TEST_CASE("libpq alone would be misled by such variables") {
   const TestDatabase database;
-  const std::string url = database.Url();
+  const std::string url = UrlWithoutOptions(database);
   REQUIRE(LibpqConnects(url));
   for (const auto& variable : Environment::Variables{{"PGOPTIONS", "-c nonsense=on"},
-                                                     {"PGSSLMODE", "require"},
+                                                     {"PGSSLMODE", "verify-full"},
+                                                     {"PGSSLMAXPROTOCOLVERSION", "TLSv1"},
                                                      {"PGGSSENCMODE", "require"},
                                                      {"PGTARGETSESSIONATTRS", "standby"}}) {
     CAPTURE(variable.first);

@@ -68,15 +68,6 @@ TEST_CASE("wrong credentials are told by the server's name, without the password
   }
 }
 
-TEST_CASE("encryption that the server does not offer is not done without") {
-  const TestDatabase database;
-  TestStores stores(database.Url() + "?sslmode=require");
-  const Status usable = CheckAndWait(stores.posts());
-  REQUIRE(!usable.ok());
-  CHECK(usable.error().code == Code::kStore);
-  CHECK(Contains(usable.error().message, "SSL"));
-}
-
 TEST_CASE("a server that is not there is an error soon, and is found when it is back") {
   Fixture f;
   f.proxy.Stop();

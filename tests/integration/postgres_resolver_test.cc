@@ -28,7 +28,8 @@ bool Contains(const std::string& text, const std::string& part) {
 std::string UrlAt(const TestDatabase& database, const std::string& host) {
   TestServer server = database.server();
   server.host = host;
-  return server.Url(database.name()) + "?sslmode=prefer";
+  server.options = "sslmode=prefer";
+  return server.Url(database.name());
 }
 
 TEST_CASE("a name is looked up for us, not by libpq, and serves every statement") {
@@ -50,22 +51,12 @@ TEST_CASE("of several addresses, and of several hosts, one that answers is enoug
   CHECK_MESSAGE(migrated.ok(), (migrated.ok() ? "" : migrated.error().message));
 }
 
-TEST_CASE("verify-full is still asked for where we have looked up the name") {
-  const TestDatabase database;
-  // Of a server that has no certificate.
-  TestStores stores("postgresql://u:canary-password@here.test:" + database.server().port +
-                    "/d?sslmode=verify-full&sslrootcert=/dev/null");
-  const Status usable = CheckAndWait(stores.posts());
-  REQUIRE(!usable.ok());
-  CHECK_MESSAGE(Contains(usable.error().message, "SSL"), usable.error().message);
-  CHECK(!Contains(usable.error().message, "canary"));
-}
-
 TEST_CASE("a name that does not exist is an error that names it, without the password") {
   const TestDatabase database;
   TestServer server = database.server();
   server.host = "nowhere.test";
   server.password = "canary-password";
+  server.options = "";
   TestStores stores(server.Url("d"));
   const Status usable = CheckAndWait(stores.posts());
   REQUIRE(!usable.ok());

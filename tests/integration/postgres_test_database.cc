@@ -36,10 +36,10 @@ std::string RunOn(PGconn* connection, const std::string& sql) {
 TestServer::TestServer() {
   const char* const url = std::getenv("POSTGEN_TEST_POSTGRES_URL");
   REQUIRE_MESSAGE(url != nullptr, "run these tests under scripts/with-postgres");
-  PQconninfoOption* const options = PQconninfoParse(url, nullptr);
-  REQUIRE(options != nullptr);
+  PQconninfoOption* const parsed = PQconninfoParse(url, nullptr);
+  REQUIRE(parsed != nullptr);
   const auto value = [&](const std::string& name) {
-    for (const PQconninfoOption* option = options; option->keyword != nullptr; ++option) {
+    for (const PQconninfoOption* option = parsed; option->keyword != nullptr; ++option) {
       if (name == option->keyword && option->val != nullptr) return std::string(option->val);
     }
     return std::string();
@@ -48,11 +48,15 @@ TestServer::TestServer() {
   password = value("password");
   host = value("host");
   port = value("port");
-  PQconninfoFree(options);
+  PQconninfoFree(parsed);
+  const std::string text = url;
+  const std::size_t question = text.find('?');
+  if (question != std::string::npos) options = text.substr(question + 1);
 }
 
 std::string TestServer::Url(const std::string& database) const {
-  return "postgresql://" + user + ':' + password + '@' + host + ':' + port + '/' + database;
+  return "postgresql://" + user + ':' + password + '@' + host + ':' + port + '/' + database +
+         (options.empty() ? "" : '?' + options);
 }
 
 TestDatabase::TestDatabase() {

@@ -17,8 +17,9 @@ struct TestServer {
   std::string password;
   std::string host;
   std::string port;
+  std::string options;  // of a URL, after its `?`
 
-  // postgresql://user:password@host:port/database, with these parts replaced.
+  // postgresql://user:password@host:port/database?options, with these parts replaced.
   std::string Url(const std::string& database) const;
 };
 
