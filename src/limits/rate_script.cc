@@ -77,8 +77,8 @@ for i, key in ipairs(KEYS) do
   local a = 5 + (i - 1) * 5
   local l = load(key)
   local rate, cap, level = tonumber(ARGV[a + 1]), tonumber(ARGV[a + 2]), tonumber(ARGV[a + 3])
+  fill(l)  -- at the rate until now
   if rate > 0 and (ARGV[a] == '0' or l.rate == 0) then l.rate, l.cap = rate, cap end
-  fill(l)
   -- A limit that was not known before: all that was taken since the first call counts.
   l.level = l.level or l.cap - l.total + l.rate * (now - l.born)
   if rate > 0 and (returning or not l.tat) then l.level = math.min(l.level, level) end

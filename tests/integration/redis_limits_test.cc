@@ -200,6 +200,20 @@ TEST_CASE("before any head has come, all of them together send no more than one 
   CHECK((answer.granted == 0) == (answer.wait > milliseconds(0)));
 }
 
+TEST_CASE("a process that believes in a much slower limit leaves no debt to the others") {
+  RedisServer server;
+  Process one(server.Url());
+  Process other(server.Url());
+  constexpr auto kBurst = static_cast<std::size_t>(LimitSlot::kBurst);
+  SharedAsk slow = AskFor(5);
+  slow.limits[kBurst] = {0.05, 10, 10, 0, 0, false, false};
+  CHECK(one.Ask(slow).granted == 5);
+  SharedAsk quick = AskFor(5);
+  quick.limits[kBurst] = {40, 30, 30, 0, 0, false, false};
+  CHECK(other.Ask(quick).limits[kBurst].level >= 0);
+  CHECK(other.Ask(quick).limits[kBurst].level <= 30);
+}
+
 TEST_CASE("keys are named by fingerprints, expire, and may hold anything") {
   RedisServer server;
   Process one(server.Url());

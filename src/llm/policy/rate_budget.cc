@@ -35,6 +35,8 @@ constexpr double kMostDrift = 0.9;     // of the rate
 // Headers are rounded: whole seconds, whole requests.
 constexpr double kRounding = 1.05;
 constexpr double kLongestWindow = 25.0 * 3600;
+// Two clocks, and calls that come before those that were sent earlier.
+constexpr auto kWindowMargin = std::chrono::milliseconds(50);
 constexpr double kHair = 1e-6;  // refilling adds fractions
 
 TimePoint After(TimePoint now, double seconds) {
@@ -88,8 +90,14 @@ double RateBudget::CapacityAt(TimePoint now) const {
   return SmoothAt(now) ? std::min(capacity_, per_second_ * kSmoothSeconds) : capacity_;
 }
 
+// Of a window nothing flows back before its end. When that has come and no head has told of the
+// next one yet, the limit flows back as that of a bucket would.
+bool RateBudget::InWindow(TimePoint now) const { return window_.end() && now < *window_.end(); }
+
 double RateBudget::LevelAt(TimePoint now) const {
   if (!known()) return 0;
+  if (InWindow(now)) return level_;
+  if (InWindow(settled_at_)) return CapacityAt(now);
   return std::min(CapacityAt(now), level_ + RateAt(now) * SecondsBetween(settled_at_, now));
 }
 
@@ -107,11 +115,13 @@ TimePoint RateBudget::ReadyAt(double amount, TimePoint now) const {
   // A call larger than the whole budget waits until that is full.
   const double missing = std::min(amount + margin, capacity) - LevelAt(now);
   if (missing <= kHair) return now;
+  if (InWindow(now)) return *window_.end() + kWindowMargin;
   return After(now, missing / RateAt(now));
 }
 
 TimePoint RateBudget::ReadyAfter(double ahead, double amount, TimePoint now) const {
   if (!known()) return now;
+  if (InWindow(now)) return ahead + amount <= LevelAt(now) ? now : *window_.end();
   return After(now, (ahead + std::min(amount, capacity_) - LevelAt(now)) / per_second_);
 }
 
@@ -141,7 +151,7 @@ void RateBudget::LearnLimit(const RateReading& reading) {
   guessed_ = false;
   capacity_ = limit;
   per_second_ = limit / 60;
-  if (!reading.remaining || !reading.reset) return;
+  if (!reading.remaining || !reading.reset || window_.end()) return;
   // The reset tells how far from full the server is: less than the limit where it holds less than a
   // minute's worth, more where its window is longer than a minute.
   const auto remaining = static_cast<double>(*reading.remaining);
@@ -160,12 +170,22 @@ void RateBudget::LearnLimit(const RateReading& reading) {
 void RateBudget::LearnDrift(const Taken& taken, double remaining) {
   const double seconds = SecondsBetween(newest_.at, taken.at);
   if (!heard_ || seconds <= 0) return;
+  if (window_.end()) {
+    drift_ = 0;
+    return;
+  }
   const double expected = std::min(capacity_, newest_remaining_ + per_second_ * seconds) -
                           (taken.total - newest_.total);
   // Calls may overtake each other on their way; the errors of that cancel out over time.
   const double weight = 1 - std::exp(-seconds / kAverageSeconds);
   const double seen = (remaining - expected) / seconds;
   drift_ += weight * (std::clamp(seen, -per_second_, per_second_) - drift_);
+}
+
+void RateBudget::LearnWindow(const RateReading& reading, const Taken& taken) {
+  if (!reading.limit || !reading.reset) return;
+  window_.Observe(taken.at, taken.total - newest_.total, static_cast<double>(*reading.remaining),
+                  *reading.reset, static_cast<double>(*reading.limit) / 60);
 }
 
 void RateBudget::Observe(const RateReading& reading, const Taken& taken, TimePoint now) {
@@ -181,14 +201,17 @@ void RateBudget::Observe(const RateReading& reading, const Taken& taken, TimePoi
     then = static_cast<double>(*reading.remaining);
     overtaking = heard_ && SecondsBetween(newest_.at, taken.at) < kOvertaking;
     if (!overtaking) {
+      LearnWindow(reading, taken);
       LearnDrift(taken, then);
       heard_ = true;
       newest_ = taken;
       newest_remaining_ = then;
     }
   }
-  const double level = std::min(capacity_, then + RateAt(now) * SecondsBetween(taken.at, now)) -
-                       (total_ - taken.total);
+  // Of a window that is over the head says nothing any more.
+  if (window_.end() && now >= *window_.end()) then = capacity_;
+  const double back = InWindow(now) ? 0 : RateAt(now) * SecondsBetween(taken.at, now);
+  const double level = std::min(capacity_, then + back) - (total_ - taken.total);
   // While bursts are held back the budget says less than the pace.
   level_ = !first && (overtaking || SmoothAt(now)) ? std::min(level_, level) : level;
   settled_at_ = now;

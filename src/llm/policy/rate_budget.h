@@ -9,6 +9,7 @@
 
 #include <cstdint>
 
+#include "llm/policy/limit_window.h"
 #include "llm/wire/rate_headers.h"
 #include "postgen/types.h"
 
@@ -62,6 +63,8 @@ class RateBudget {
 
  private:
   void LearnLimit(const RateReading& reading);
+  void LearnWindow(const RateReading& reading, const Taken& taken);
+  bool InWindow(TimePoint now) const;
   void LearnDrift(const Taken& taken, double remaining);
   void GuessLimit(TimePoint now);
   double CapacityAt(TimePoint now) const;
@@ -87,6 +90,7 @@ class RateBudget {
   bool heard_ = false;
   Taken newest_;
   double newest_remaining_ = 0;
+  LimitWindow window_;
   // What flows back less (others take it) or more (it was not used after all) than the limit says,
   // a second.
   double drift_ = 0;

@@ -182,14 +182,15 @@ class Process {
     const RateReadings readings = world_->server.Read();
     if (refused) {
       ++out_->refused;
-      world_->In(world_->Network(), [this, call, readings, kind = *refused] {
+      const Duration retry_after = world_->server.RetryAfter();
+      world_->In(world_->Network(), [this, call, readings, retry_after, kind = *refused] {
         dispatcher_->OnHead(&call->permit, readings);
         Error error(Code::kRateLimited, "refused");
         error.details.http_status = 429;
         AttemptEnd end;
         end.error = &error;
         end.limit = kind;
-        end.retry_after = FromSeconds(0.1);
+        end.retry_after = retry_after;
         dispatcher_->End(&call->permit, end);
       });
       return;
@@ -232,7 +233,8 @@ Outcome Run(const Scenario& scenario, const Fleet& fleet, std::uint64_t seed) {
   if (fleet.forgets) world.In(fleet.away_until_s, [&world] { world.redis.Clear(); });
   world.executor.Advance(FromSeconds(scenario.seconds));
 
-  const double allowed_s = scenario.seconds * (1 - scenario.hidden_share) + scenario.burst_s;
+  const double burst_s = scenario.window_s > 0 ? 0 : scenario.burst_s;
+  const double allowed_s = scenario.seconds * (1 - scenario.hidden_share) + burst_s;
   out.used = std::max(out.accepted / (scenario.rpm / 60 * allowed_s),
                       out.accepted_tokens / (scenario.tpm / 60 * allowed_s));
   const double window = scenario.rpm + scenario.rpm / 60 * scenario.burst_s;
@@ -309,6 +311,8 @@ TEST_CASE("processes on one key keep its limits together") {
       {"one process of four starts late", with(nothing), fleet([](auto* f) {
          f->starts_s = {0, 0, 0, 40};
        })},
+      {"windows of a minute", with([](auto* s) { s->window_s = 60, s->seconds = 180; }),
+       fleet(nothing)},
       {"configured, no heads",
        with([](auto* s) { s->heads = Heads::kAbsent, s->configured = true; }), fleet(nothing)},
       {"Redis 10 ms away", with(nothing), fleet([](auto* f) { f->redis_s = 0.01; })},

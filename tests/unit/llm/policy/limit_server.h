@@ -27,6 +27,8 @@ struct Scenario {
   double tpm = 120000;
   double burst_s = 60;  // the server's buckets, in seconds of their rate
   double slice_s = 0;   // of this length, each with its share of the minute
+  // Instead of a bucket: the whole limit anew with each of these, whose end is what `reset` tells.
+  double window_s = 0;
   Heads heads = Heads::kLive;
   bool settles = false;     // the server gives unused tokens back
   double hidden_share = 0;  // of both limits, used by someone else
@@ -74,6 +76,8 @@ class LimitServer {
     Advance(at_s);
     if (s_.settles) tokens_.level = std::min(tokens_.capacity, tokens_.level + tokens);
   }
+  // What a refusal says.
+  Duration RetryAfter() const { return FromSeconds(s_.window_s > 0 ? UntilWindowEnds() : 0.1); }
   RateReadings Read() const {
     if (s_.heads == Heads::kAbsent) return {};
     const auto read = [this](const Bucket& bucket, double limit) {
@@ -81,17 +85,25 @@ class LimitServer {
       RateReading reading;
       reading.limit = static_cast<std::int64_t>(limit);
       reading.remaining = static_cast<std::int64_t>(std::floor(std::max(0.0, level)));
-      reading.reset = std::chrono::ceil<std::chrono::milliseconds>(
-          Seconds((bucket.capacity - level) / bucket.per_second));
+      const double reset_s =
+          s_.window_s > 0 ? UntilWindowEnds() : (bucket.capacity - level) / bucket.per_second;
+      reading.reset = std::chrono::ceil<std::chrono::milliseconds>(Seconds(reset_s));
       return reading;
     };
     return {read(requests_, s_.rpm), read(tokens_, s_.tpm)};
   }
 
  private:
+  double UntilWindowEnds() const { return s_.window_s - std::fmod(now_s_, s_.window_s); }
   void Advance(double at_s) {
     const double seconds = std::max(0.0, at_s - now_s_);
-    now_s_ = std::max(now_s_, at_s);
+    const double before_s = std::exchange(now_s_, std::max(now_s_, at_s));
+    if (s_.window_s > 0) {
+      if (std::floor(before_s / s_.window_s) == std::floor(now_s_ / s_.window_s)) return;
+      requests_.level = requests_.capacity;
+      tokens_.level = tokens_.capacity;
+      return;
+    }
     requests_.Refill(seconds * (1 - s_.hidden_share));
     tokens_.Refill(seconds * (1 - s_.hidden_share));
   }

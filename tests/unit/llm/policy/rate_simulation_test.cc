@@ -80,7 +80,7 @@ class Simulation {
     }
     // What the server would have let a perfect client have, by the limit that binds.
     const double free = 1 - s_.hidden_share;
-    const double burst = s_.slice_s > 0 ? 0 : std::max(s_.burst_s, 0.0);
+    const double burst = s_.slice_s > 0 || s_.window_s > 0 ? 0 : std::max(s_.burst_s, 0.0);
     const double allowed_s = s_.seconds * free + burst;
     out_.quota_use = std::max(out_.accepted / (s_.rpm / 60 * allowed_s),
                               out_.accepted_tokens / (s_.tpm / 60 * allowed_s));
@@ -139,12 +139,13 @@ class Simulation {
     const RateReadings readings = server_.Read();
     Trace(refused ? 1 : 0);
     if (refused) {
-      At(now_ + Network(), [this, call, readings, kind = *refused] {
+      const Duration retry_after = server_.RetryAfter();
+      At(now_ + Network(), [this, call, readings, retry_after, kind = *refused] {
         ++out_.refused;
         if (IsLate(call->sent)) ++out_.refused_late;
         const bool known = limiter_.Look(now_).rpm.has_value();
         limiter_.OnHead(&call->ticket, readings, now_);
-        limiter_.OnRefused(&call->ticket, kind, readings, FromSeconds(0.1), now_);
+        limiter_.OnRefused(&call->ticket, kind, readings, retry_after, now_);
         limiter_.End(&call->ticket, std::nullopt, now_);
         concurrency_.End(known ? Strain::kNone : Strain::kHighest, call->sent, now_);
         heard_at_ = std::min(heard_at_, now_);
@@ -237,6 +238,9 @@ TEST_CASE("saturated") {
       {"bucket of 5 s", with([](auto* s) { s->burst_s = 5; }), 0.95, 0.015},
       {"heads late", with([](auto* s) { s->ttft_s = 3; }), 0.95, 0.015},
       {"slices of 1 s", with([](auto* s) { s->tpm = 1e7, s->slice_s = 1; }), 0.88, 0.015},
+      {"windows of a minute", with([](auto* s) { s->window_s = 60; }), 0.95, 0.005},
+      {"windows, requests bind", with([](auto* s) { s->window_s = 60, s->tpm = 1e7; }), 0.95,
+       0.005},
       {"hidden client", with([](auto* s) { s->hidden_share = 0.3; }), 0.95, 0.005},
       {"configured, no heads",
        with([](auto* s) { s->heads = Heads::kAbsent, s->configured = true; }), 0.95, 0.005},
