@@ -3,7 +3,7 @@
 //
 //   auto cache = postgen::NewMemoryCache(64 << 20);
 //   cache->Put(key, value, std::chrono::hours(1));
-//   cache->Get(key, [](std::shared_ptr<const std::string> hit) { if (hit) Use(*hit); });
+//   cache->Get(key, [](const std::shared_ptr<const std::string>& hit) { if (hit) Use(*hit); });
 #ifndef POSTGEN_RESPONSE_CACHE_H_
 #define POSTGEN_RESPONSE_CACHE_H_
 

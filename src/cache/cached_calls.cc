@@ -228,7 +228,7 @@ void CachedCalls::OnLookedUp(const FlightPtr& flight,
   if (hit) {
     counters_.hits += static_cast<std::int64_t>(flight->members.size());
     Close(flight);
-    return Deliver(std::move(flight->members), *hit);
+    return Deliver(std::exchange(flight->members, {}), *hit);
   }
   if (flight->lock == FlightLock::Answer::kOthers) return AwaitOthers(flight);
   Call(flight);
@@ -345,7 +345,7 @@ void CachedCalls::OnReset(const FlightPtr& flight) {
   if (stuck.empty()) return;
   LlmReply reply;
   reply.error = Error(Code::kTruncated, "the reply broke off after its first text was handed out");
-  if (!flight->members.empty()) return Deliver(std::move(stuck), Unpaid(std::move(reply)));
+  if (!flight->members.empty()) return Deliver(stuck, Unpaid(std::move(reply)));
   // Nobody wants it any more. One of them hears at its end what it cost.
   Close(flight);
   auto first = stuck.extract(stuck.begin());
@@ -356,7 +356,7 @@ void CachedCalls::OnReset(const FlightPtr& flight) {
     end.error = error;
     on_done(std::move(end));
   };
-  Deliver(std::move(stuck), Unpaid(std::move(reply)));
+  Deliver(stuck, Unpaid(std::move(reply)));
   flight->cancel.request_stop();
 }
 
@@ -366,7 +366,7 @@ void CachedCalls::OnReply(const FlightPtr& flight, LlmReply reply) {
     parts_.cache->Put(flight->key, EncodeCacheEntry(flight->key, reply), parts_.ttl);
   }
   Close(flight);  // after the text is there
-  Deliver(std::move(flight->members), reply);
+  Deliver(std::exchange(flight->members, {}), reply);
 }
 
 // A failure is everybody's, but for two that only some have to do with: a deadline that has not
@@ -392,7 +392,7 @@ bool CachedCalls::CallAgain(const FlightPtr& flight, LlmReply* reply) {
     if (std::exchange(member.heard, false)) member.sink.on_reset();
   }
   ++flight->step;
-  Deliver(std::move(failed), *reply);
+  Deliver(failed, *reply);
   if (!flight->members.empty()) Call(flight);
   return true;
 }
@@ -400,7 +400,7 @@ bool CachedCalls::CallAgain(const FlightPtr& flight, LlmReply* reply) {
 // --- The end ------------------------------------------------------------------------------------
 
 // The first of them pays.
-void CachedCalls::Deliver(std::map<Ticket, Member> members, const LlmReply& reply) {
+void CachedCalls::Deliver(const std::map<Ticket, Member>& members, const LlmReply& reply) {
   for (const auto& [ticket, member] : members) {
     flights_.erase(ticket);
     if (member.flow != nullptr) member.flow->SetOnResume(nullptr);

@@ -107,7 +107,7 @@ class CachedCalls {
   bool CallAgain(const FlightPtr& flight, LlmReply* reply);
   void KeepLock(const FlightPtr& flight);
 
-  void Deliver(std::map<Ticket, Member> members, const LlmReply& reply);
+  void Deliver(const std::map<Ticket, Member>& members, const LlmReply& reply);
   void Close(const FlightPtr& flight);
 
   const Parts parts_;

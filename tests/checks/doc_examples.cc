@@ -32,7 +32,8 @@ class EchoClient final : public postgen::LlmClient {
 
 }  // namespace
 
-void Cancel(postgen::LlmClient* client, postgen::LlmRequest request, postgen::LlmSink sink) {
+void Cancel(postgen::LlmClient* client, const postgen::LlmRequest& request,
+            const postgen::LlmSink& sink) {
   // cancel.h
   postgen::CancelSource source;
   client->Complete(request, source.get_token(), sink);
@@ -86,7 +87,7 @@ void Cache(const postgen::CacheKey& key, const std::string& value) {
   // response_cache.h
   auto cache = postgen::NewMemoryCache(64 << 20);
   cache->Put(key, value, std::chrono::hours(1));
-  cache->Get(key, [](std::shared_ptr<const std::string> hit) {
+  cache->Get(key, [](const std::shared_ptr<const std::string>& hit) {
     if (hit) Use(*hit);
   });
 }

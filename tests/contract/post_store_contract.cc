@@ -142,6 +142,7 @@ void CheckManyThreads(PostStore* store) {
   constexpr int kRowsOfEach = 8;
   Answers<void> answers;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&, thread] {
       for (int i = 0; i < kRowsOfEach; ++i) {
@@ -151,7 +152,8 @@ void CheckManyThreads(PostStore* store) {
     });
   }
   for (std::thread& thread : threads) thread.join();
-  CHECK(CountOk(answers.Wait(kThreads * kRowsOfEach)) == kThreads * kRowsOfEach);
+  constexpr std::size_t kRows = std::size_t{kThreads} * kRowsOfEach;
+  CHECK(CountOk(answers.Wait(kRows)) == kRows);
   for (int thread = 0; thread < kThreads; ++thread) {
     for (int i = 0; i < kRowsOfEach; ++i) {
       CheckStored(store, TestRow(std::to_string(thread) + '/' + std::to_string(i)));

@@ -16,7 +16,7 @@ namespace {
 // Up to the next 0x01 byte, which ends a field.
 std::string Field(std::string_view* bytes) {
   const std::size_t end = bytes->find('\x01');
-  const std::string field(bytes->substr(0, end));
+  std::string field(bytes->substr(0, end));
   *bytes = end == std::string_view::npos ? std::string_view() : bytes->substr(end + 1);
   return field;
 }

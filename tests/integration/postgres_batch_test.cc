@@ -40,6 +40,7 @@ struct Fixture {
       store->Put(row, Soon(), answers[static_cast<std::size_t>(i)].Callback());
     }
     std::vector<Status> result;
+    result.reserve(answers.size());
     for (Answers<void>& answer : answers) result.push_back(answer.Wait(1).front());
     for (Answers<void>& answer : answers) CHECK(answer.SoFar().size() == 1);
     return result;

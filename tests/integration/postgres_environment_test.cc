@@ -53,7 +53,7 @@ std::string UrlWithoutOptions(const TestDatabase& database) {
 }
 
 std::string MigratedUrl(const TestDatabase& database) {
-  const std::string url = UrlWithoutOptions(database);
+  std::string url = UrlWithoutOptions(database);
   TestStores stores(url);
   REQUIRE(MigrateAndWait(stores.posts()).ok());
   return url;

@@ -185,12 +185,12 @@ class ToxicProxy::Impl {
       sockaddr_un address{};
       address.sun_family = AF_UNIX;
       std::strncpy(address.sun_path, server_socket_.c_str(), sizeof address.sun_path - 1);
-      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+      static_cast<void>(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address));
       return fd;
     }
     const int fd = Require(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const sockaddr_in address = Loopback(server_port_);
-    connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    static_cast<void>(connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address));
     return fd;
   }
 

@@ -35,7 +35,7 @@ ApiError Missing(std::string_view param) {
                              std::string(param), "missing_required_parameter");
 }
 
-ApiError OutOfRange(std::string_view param, std::string low, std::string high) {
+ApiError OutOfRange(std::string_view param, const std::string& low, const std::string& high) {
   return InvalidRequestError(
       "Invalid value for " + Quoted(param) + ": expected a value from " + low + " to " + high + ".",
       std::string(param), "invalid_value");

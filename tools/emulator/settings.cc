@@ -416,7 +416,7 @@ std::string SettingsHelp() {
       line += " KEY";
     }
     line.resize(std::max(line.size() + 2, kColumn), ' ');
-    help += line + std::string(spec.help) + preset + "\n";
+    help.append(line).append(spec.help).append(preset).append("\n");
   }
   return help;
 }

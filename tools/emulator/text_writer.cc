@@ -104,7 +104,7 @@ std::string Expand(std::string_view part, const PromptHints& hints, Rng& rng) {
 // Sentences that follow one another, with their length.
 class Body {
  public:
-  Body(bool paragraphs) : paragraphs_(paragraphs) {}
+  explicit Body(bool paragraphs) : paragraphs_(paragraphs) {}
 
   // What adding `sentence` would make the length.
   std::size_t LengthWith(std::string_view sentence) const {

@@ -18,9 +18,9 @@ using boost::system::error_code;
 using Tcp = asio::ip::tcp;
 
 // Holds any usual request, and keeps thousands of connections small.
-constexpr std::size_t kReadBytes = 8 * 1024;
+constexpr std::size_t kReadBytes = 8192;
 // Longest piece handed to OpenSSL at once, so that a large body does not hold up other streams.
-constexpr std::size_t kTlsPieceBytes = 64 * 1024;
+constexpr std::size_t kTlsPieceBytes = 65536;
 
 Tcp::socket Adopt(asio::io_context& context, int descriptor) {
   Tcp::socket socket(context);

@@ -51,7 +51,8 @@ struct Built {
   std::size_t HeadSize() const { return script.bytes.find("\r\n\r\n") + 4; }
 };
 
-Built Build(const ChatRequest& request, std::optional<Fault> fault = {}, Settings settings = {}) {
+Built Build(const ChatRequest& request, const std::optional<Fault>& fault = {},
+            const Settings& settings = {}) {
   Built built;
   built.completion = Complete(request, settings, 0, fault);
   built.pace = DrawPace(settings, request.model, 0, built.completion.reasoning_tokens,

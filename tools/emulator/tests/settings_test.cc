@@ -12,7 +12,7 @@ using namespace emulator;
 
 namespace {
 
-std::string Wrong(std::vector<std::string_view> arguments) {
+std::string Wrong(const std::vector<std::string_view>& arguments) {
   Options options;
   std::string error;
   CHECK(ParseCommandLine(arguments, &options, &error) == CommandLine::kWrong);
