@@ -1,9 +1,12 @@
 #include "digest/sha256.h"
 
+#include <atomic>
 #include <new>
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
+
+#include "runtime/fork_hold.h"
 
 namespace postgen {
 namespace {
@@ -14,7 +17,12 @@ const unsigned char* Bytes(std::string_view text) {
 
 // Looked up once: EVP_sha256() is looked up anew by every digest.
 const EVP_MD* FetchedSha256() {
+  static std::atomic<const EVP_MD*> known = nullptr;
+  if (const EVP_MD* const md = known.load(std::memory_order_acquire)) return md;
+  // Under locks of OpenSSL and of this static.
+  const ForkHold hold;
   static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  known.store(fetched, std::memory_order_release);
   return fetched;
 }
 
@@ -32,6 +40,7 @@ Digest Sha256(std::string_view bytes) {
 Digest HmacSha256(std::string_view key, std::string_view bytes) {
   Digest digest;
   unsigned int size = 0;
+  const ForkHold hold;  // EVP_sha256() is looked up under locks of OpenSSL
   // A null key would mean "the key of the call before".
   const void* key_data = key.empty() ? "" : key.data();
   if (HMAC(EVP_sha256(), key_data, static_cast<int>(key.size()), Bytes(bytes), bytes.size(),

@@ -88,6 +88,7 @@ Status SpoolFile::Apply(const std::vector<const SpooledPost*>& posts,
       file_.get(), "DELETE FROM spooled WHERE post_id = ? RETURNING state, bytes");
   if (!remove.ok()) return remove.error();
   SpoolTotals totals = totals_;
+  const ForkHold hold;
   Status status = file_->Execute("BEGIN IMMEDIATE");
   for (std::size_t i = 0; i < posts.size() && status.ok(); ++i) {
     status = Remove(posts[i]->row.post_id, &*remove, &totals);

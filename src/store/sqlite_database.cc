@@ -47,6 +47,7 @@ Result<std::vector<Status>> SqliteDatabase::Put(const std::vector<const PostRow*
 Result<std::vector<Status>> SqliteDatabase::PutOnce(const std::vector<const PostRow*>& rows) {
   const auto columns = Check();
   if (!columns.ok()) return columns.error();
+  const ForkHold hold;
   if (Status begun = file_->Execute("BEGIN IMMEDIATE"); !begun.ok()) {
     return std::move(begun).error();
   }

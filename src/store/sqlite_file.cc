@@ -1,8 +1,12 @@
 #include "store/sqlite_file.h"
 
 #include <filesystem>
+#include <mutex>
+#include <set>
 #include <system_error>
 #include <utility>
+
+#include <unistd.h>
 
 #include "store/time_text.h"
 
@@ -34,7 +38,52 @@ std::uintmax_t FileSize(const std::string& path) {
   return error ? kMaxCheckedBytes + 1 : size;
 }
 
+// The open connections of this process. Used under a ForkHold, so a child finds it unlocked.
+class OpenConnections {
+ public:
+  void Add(sqlite3* connection) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    connections_.insert(connection);
+  }
+
+  // False: it is not open any more.
+  bool Remove(sqlite3* connection) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return connections_.erase(connection) > 0;
+  }
+
+  // Those of the process that this one was forked from. SQLite, which knows no forks, would rely on
+  // the locks that they have on their files and that no child inherits: others would then remove
+  // the log that this process writes.
+  void CloseInherited() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (pid_ == getpid()) return;
+    for (sqlite3* const connection : std::exchange(connections_, {})) {
+      // The file's log stays as it is: it is the parent's.
+      sqlite3_db_config(connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+      sqlite3_close_v2(connection);
+    }
+    pid_ = getpid();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<sqlite3*> connections_;
+  pid_t pid_ = getpid();
+};
+
+// Never destroyed, as generators may outlive static objects. REQUIRES: a ForkHold.
+OpenConnections& AllConnections() {
+  static OpenConnections& all = *new OpenConnections;
+  return all;
+}
+
 }  // namespace
+
+void SqliteFile::Closer::operator()(sqlite3* database) const {
+  const ForkHold hold;
+  if (AllConnections().Remove(database)) sqlite3_close_v2(database);
+}
 
 Result<std::unique_ptr<SqliteFile>> SqliteFile::Open(const std::string& path, SqliteUse use) {
   std::unique_ptr<SqliteFile> file(new SqliteFile(path));
@@ -82,6 +131,7 @@ bool SqliteFile::SaysDamaged(const Error& error) {
 }
 
 bool SqliteFile::HasMoved() const {
+  const ForkHold hold;
   int moved = 0;
   sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
   return moved != 0;
@@ -90,8 +140,18 @@ bool SqliteFile::HasMoved() const {
 Status SqliteFile::Connect(SqliteUse use) {
   const int mode = use == SqliteUse::kReadProfiles ? SQLITE_OPEN_READONLY
                                                    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const ForkHold hold;
+  if (ForkedUnderHold()) {
+    return Error(
+        Code::kStore,
+        "SQLite cannot be used: this process was forked while its parent waited for a disk "
+        "in it; fork again",
+        "store.url");
+  }
+  AllConnections().CloseInherited();
   sqlite3* database = nullptr;
   const int code = sqlite3_open_v2(path_.c_str(), &database, mode | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (database != nullptr) AllConnections().Add(database);
   database_.reset(database);
   if (code != SQLITE_OK) return FailureOf(code);
   sqlite3_busy_timeout(database, kBusyTimeoutMs);
@@ -170,6 +230,7 @@ Status SqliteFile::Settle() {
 }
 
 Status SqliteFile::Execute(const std::string& sql) {
+  const ForkHold hold;
   const int code = sqlite3_exec(database_.get(), sql.c_str(), nullptr, nullptr, nullptr);
   if (code != SQLITE_OK) return FailureOf(code);
   return {};
@@ -208,6 +269,7 @@ Error SqliteFile::FailureOf(int code) const {
 }
 
 Result<SqliteStatement> SqliteStatement::Prepare(SqliteFile* file, const std::string& sql) {
+  const ForkHold hold;
   sqlite3_stmt* statement = nullptr;
   const int code = sqlite3_prepare_v2(file->database_.get(), sql.data(),
                                       static_cast<int>(sql.size()), &statement, nullptr);

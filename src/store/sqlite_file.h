@@ -1,5 +1,9 @@
 // Thin ownership over SQLite: opening a file with the checks that keep other people's files whole,
 // and statements. Not thread-safe; used on the store thread.
+//
+// SQLite keeps locks for the whole process, and lists of what the process has locked in files. So
+// whatever enters it holds forks back (ForkHold), as whoever uses this does from the begin to the
+// end of a transaction: a child then finds SQLite at rest.
 #ifndef POSTGEN_SRC_STORE_SQLITE_FILE_H_
 #define POSTGEN_SRC_STORE_SQLITE_FILE_H_
 
@@ -14,6 +18,7 @@
 #include <sqlite3.h>
 
 #include "postgen/error.h"
+#include "runtime/fork_hold.h"
 #include "store/schema.h"
 
 namespace postgen {
@@ -60,7 +65,7 @@ class SqliteFile {
  private:
   friend class SqliteStatement;
   struct Closer {
-    void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
+    void operator()(sqlite3* database) const;
   };
 
   explicit SqliteFile(std::string path) : path_(std::move(path)) {}
@@ -98,6 +103,7 @@ class SqliteStatement {
 
   SqliteStatement(SqliteFile* file, sqlite3_stmt* statement) : file_(file), statement_(statement) {}
 
+  ForkHold hold_;  // a statement that is not at its end reads, or writes
   SqliteFile* file_;
   std::unique_ptr<sqlite3_stmt, Finalizer> statement_;
 };
