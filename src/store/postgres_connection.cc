@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "runtime/fork_hold.h"
 #include "store/postgres_failure.h"
 
 namespace postgen {
@@ -48,6 +49,7 @@ class EnglishMessages {
 
  private:
   static locale_t English() {
+    const ForkHold hold;  // a child would wait for a half-made static
     static const locale_t english = newlocale(LC_ALL_MASK, "C", nullptr);
     return english;
   }

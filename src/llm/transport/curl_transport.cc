@@ -27,6 +27,7 @@
 #include "llm/transport/reply_head.h"
 #include "llm/transport/secret_headers.h"
 #include "llm/transport/wakeup_pair.h"
+#include "runtime/fork_hold.h"
 
 namespace postgen {
 namespace {
@@ -82,6 +83,7 @@ using Url = std::unique_ptr<CURLU, UrlDeleter>;
 
 // Never undone: others in the process may use libcurl.
 bool InitLibcurl() {
+  const ForkHold hold;  // a child would wait for a half-made static
   static const CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
   return result == CURLE_OK;
 }
