@@ -14,7 +14,9 @@
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 
+#include "runtime/blocking_calls.h"
 #include "runtime/event_loop.h"
+#include "runtime/host_addresses.h"
 #include "runtime/mutex.h"
 #include "runtime/random.h"
 
@@ -191,11 +193,41 @@ class RedisClient::Impl {
   // --- Connecting
 
   void Connect() {
-    redisAsyncContext* const context = redisAsyncConnect(target_.host.c_str(), target_.port);
-    if (context == nullptr) return Retry("no memory for a connection");
+    if (IsAddress(target_.host)) {
+      addresses_ = {target_.host};
+      return ConnectNext();
+    }
+    limit_ = loop_.RunAt(loop_.Now() + kConnectLimit, [this] {
+      limit_ = 0;
+      Retry("the host's name did not resolve in time");
+    });
+    // Until a resolver that hangs comes back no other one is set on it.
+    if (looking_) return;
+    looking_ = lookups_.Run([this, host = target_.host]() -> Task {
+      return [this, found = LookUpAddresses(host)] { OnFound(found); };
+    });
+  }
+
+  // Also what comes after the limit is used: a resolver may always take that long.
+  void OnFound(const Result<std::vector<std::string>>& found) {
+    looking_ = false;
+    loop_.CancelTimer(std::exchange(limit_, 0));
+    loop_.CancelTimer(std::exchange(retry_, 0));
+    if (stopped_) return;
+    if (!found.ok()) return Retry("the host's name did not resolve: " + found.error().message);
+    addresses_.assign(found->begin(), found->end());
+    ConnectNext();
+  }
+
+  void ConnectNext() {
+    if (stopped_) return;
+    const std::string address = std::move(addresses_.front());
+    addresses_.pop_front();
+    redisAsyncContext* const context = redisAsyncConnect(address.c_str(), target_.port);
+    if (context == nullptr) return GiveUp("no memory for a connection");
     if (context->err != 0) {
       redisAsyncFree(context);
-      return Retry("the address cannot be connected to");
+      return GiveUp("the address cannot be connected to");
     }
     context_ = context;
     Attach();
@@ -229,10 +261,13 @@ class RedisClient::Impl {
     if (!refused_.empty()) {
       // Not within hiredis's callback: it is reading this context.
       loop_.Post([this] {
-        if (context_ != nullptr && !ready_) Drop(std::exchange(refused_, ""));
+        if (context_ == nullptr || ready_) return;
+        addresses_.clear();  // others of the same host would say the same
+        Drop(std::exchange(refused_, ""));
       });
       return;
     }
+    addresses_.clear();
     loop_.CancelTimer(limit_);
     limit_ = 0;
     pause_ = kFirstPause;
@@ -308,7 +343,14 @@ class RedisClient::Impl {
     flushed_.reset();
     loop_.CancelTimer(std::exchange(limit_, 0));
     loop_.CancelTimer(std::exchange(oldest_, 0));
-    Retry(why);
+    GiveUp(why);
+  }
+
+  // An address: the host may have another one.
+  void GiveUp(const std::string& why) {
+    if (addresses_.empty()) return Retry(why);
+    // Not at once: hiredis has yet to let go of the context of this one.
+    loop_.Post([this] { ConnectNext(); });
   }
 
   void Retry(const std::string& why) {
@@ -321,7 +363,10 @@ class RedisClient::Impl {
     const auto pause = pause_ - std::chrono::milliseconds(static_cast<std::int64_t>(
                                     rng_() % static_cast<std::uint64_t>(pause_.count() / 2)));
     pause_ = std::min(pause_ * 2, kLongestPause);
-    loop_.RunAt(loop_.Now() + pause, [this] { Connect(); });
+    retry_ = loop_.RunAt(loop_.Now() + pause, [this] {
+      retry_ = 0;
+      Connect();
+    });
   }
 
   void CountAway() {
@@ -352,7 +397,10 @@ class RedisClient::Impl {
   int fd_ = -1;
   std::uint32_t watched_ = 0;
   bool stopped_ = false;
-  TimerId limit_ = 0;
+  std::deque<std::string> addresses_;  // that are still to be tried for this connection
+  bool looking_ = false;               // is a look-up under way?
+  TimerId limit_ = 0;                  // of the look-up, or of the connection that is being made
+  TimerId retry_ = 0;
   TimerId oldest_ = 0;
   std::size_t greetings_ = 0;
   std::uint64_t sent_ = 0;
@@ -362,7 +410,8 @@ class RedisClient::Impl {
   std::deque<TimePoint> due_;
   std::chrono::milliseconds pause_ = kFirstPause;
 
-  EventLoop loop_{"postgen-redis"};  // last: its thread uses all of the above
+  EventLoop loop_{"postgen-redis"};  // its thread uses all of the above
+  BlockingCalls lookups_{&loop_, /*max_calls=*/1};
 };
 
 RedisClient::RedisClient(RedisTarget target) : impl_(std::make_unique<Impl>(std::move(target))) {}
