@@ -250,20 +250,23 @@ class RedisClient::Impl {
     greetings_ = greeting.size();
     for (const auto& command : greeting) {
       ++open_;
-      Send(command, Guard(this, [this](const RedisReply& reply) { OnGreeting(reply); }));
+      Send(command, Guard(this, [this, step = command.front()](const RedisReply& reply) {
+             OnGreeting(step, reply);
+           }));
     }
   }
 
-  void OnGreeting(const RedisReply& reply) {
+  void OnGreeting(const std::string& step, const RedisReply& reply) {
     if (reply.kind == RedisReply::Kind::kAway) return;  // OnGone tells
-    if (reply.kind == RedisReply::Kind::kError) refused_ = "it said " + reply.text;
+    // The first error is the reason: a failed AUTH has NOAUTH for all that follows.
+    if (reply.kind == RedisReply::Kind::kError && refused_.empty()) {
+      refused_ = "Redis said " + reply.text + " to " + step;
+    }
     if (--greetings_ > 0) return;
     if (!refused_.empty()) {
       // Not within hiredis's callback: it is reading this context.
       loop_.Post([this] {
-        if (context_ == nullptr || ready_) return;
-        addresses_.clear();  // others of the same host would say the same
-        Drop(std::exchange(refused_, ""));
+        if (context_ != nullptr && !ready_) Drop("the greeting was refused");
       });
       return;
     }
@@ -338,12 +341,15 @@ class RedisClient::Impl {
     if (context_ == nullptr) return;
     context_ = nullptr;
     ready_ = false;
-    refused_.clear();
+    // What was said before it went is the reason, as of one client too many.
+    const std::string said = std::exchange(refused_, "");
     due_.clear();
     flushed_.reset();
     loop_.CancelTimer(std::exchange(limit_, 0));
     loop_.CancelTimer(std::exchange(oldest_, 0));
-    GiveUp(why);
+    if (said.empty()) return GiveUp(why);
+    addresses_.clear();  // others of the same host would say the same
+    Retry(said);
   }
 
   // An address: the host may have another one.
