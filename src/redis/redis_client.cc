@@ -57,6 +57,8 @@ RedisReply Convert(const redisReply* reply, int depth = 0) {
   return out;
 }
 
+std::string Said(const RedisReply& error) { return "Redis said " + error.text; }
+
 }  // namespace
 
 class RedisClient::Impl {
@@ -111,6 +113,15 @@ class RedisClient::Impl {
   }
 
   const std::string& shown() const { return target_.shown; }
+
+  std::string Trouble(const RedisReply& reply) const {
+    if (reply.kind == RedisReply::Kind::kError) return target_.shown + ": " + Said(reply);
+    if (reply.kind != RedisReply::Kind::kAway) {
+      return target_.shown + ": Redis answered something else than was asked";
+    }
+    const std::string away = Look().last_trouble;
+    return away.empty() ? target_.shown + ": not connected yet" : away;
+  }
 
   View Look() const {
     const MutexLock lock(&mutex_);
@@ -260,7 +271,7 @@ class RedisClient::Impl {
     if (reply.kind == RedisReply::Kind::kAway) return;  // OnGone tells
     // The first error is the reason: a failed AUTH has NOAUTH for all that follows.
     if (reply.kind == RedisReply::Kind::kError && refused_.empty()) {
-      refused_ = "Redis said " + reply.text + " to " + step;
+      refused_ = Said(reply) + " to " + step;
     }
     if (--greetings_ > 0) return;
     if (!refused_.empty()) {
@@ -431,6 +442,7 @@ void RedisClient::IfLate(Duration limit, std::function<void()> late) {
 void RedisClient::Stop() { impl_->Stop(); }
 void RedisClient::WaitUntilTried(TimePoint limit) const { impl_->WaitUntilTried(limit); }
 const std::string& RedisClient::shown() const { return impl_->shown(); }
+std::string RedisClient::Trouble(const RedisReply& reply) const { return impl_->Trouble(reply); }
 RedisClient::View RedisClient::Look() const { return impl_->Look(); }
 
 }  // namespace postgen

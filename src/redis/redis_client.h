@@ -75,6 +75,10 @@ class RedisClient {
 
   const std::string& shown() const;
 
+  // Why what was asked for is not in `reply`, for people: "redis.internal:6379/0: Redis said OOM".
+  // Of an error its word alone, as the rest may repeat what was sent. Thread-safe.
+  std::string Trouble(const RedisReply& reply) const;
+
   // For people.
   struct View {
     bool connected = false;
