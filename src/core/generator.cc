@@ -127,13 +127,23 @@ Result<std::unique_ptr<RedisClient>> ConnectRedis(std::string* url, const std::s
   return redis;
 }
 
-// Does Redis answer? Else why not.
-Status Ping(RedisClient* redis, TimePoint deadline, TimePoint now) {
+// What doctor writes for a second, as posts do: a Redis that takes no writes (it is full, a
+// replica, or this user may only read) answers everything else.
+std::vector<std::string> TryCache() { return {"SET", "postgen:text:doctor", "1", "PX", "1000"}; }
+std::vector<std::string> TryShared() {
+  return {"EVAL",
+          "redis.call('HSET', KEYS[1], 'doctor', 1) return redis.call('PEXPIRE', KEYS[1], 1000)",
+          "1", "postgen:limit:{doctor}"};
+}
+
+// Does Redis take this write? Else why not.
+Status TryWrite(RedisClient* redis, std::vector<std::string> write, TimePoint deadline,
+                TimePoint now) {
   redis->WaitUntilTried(deadline);
-  Answer<void> answer([redis](const std::function<void(Status)>& done) {
-    redis->Run({"PING"}, [redis, done](const RedisReply& reply) {
-      if (reply.is_text()) return done({});
-      done(Error(Code::kInternal, redis->Look().last_trouble));
+  Answer<void> answer([&](const std::function<void(Status)>& done) {
+    redis->Run(std::move(write), [redis, done](const RedisReply& reply) {
+      if (reply.is_text() || reply.is_integer()) return done({});
+      done(Error(Code::kInternal, redis->Trouble(reply)));
     });
   });
   return answer.Wait(deadline - now, "Redis");
@@ -527,7 +537,8 @@ Diagnosis GeneratorImpl::DiagnoseCache(TimePoint deadline) {
   const std::string& url = engine_->parts->options.cache.url;
   if (engine_->redis == nullptr) return {"cache", Level::kOk, url};
   // Posts go on without it.
-  const Status status = Ping(engine_->redis.get(), deadline, engine_->reactor->Now());
+  const Status status =
+      TryWrite(engine_->redis.get(), TryCache(), deadline, engine_->reactor->Now());
   if (status.ok()) return {"cache", Level::kOk, url + " with memory in front"};
   return {"cache", Level::kWarning, status.error().message + "; posts do without"};
 }
@@ -535,7 +546,8 @@ Diagnosis GeneratorImpl::DiagnoseCache(TimePoint deadline) {
 Diagnosis GeneratorImpl::DiagnoseShared(TimePoint deadline) {
   using Level = Diagnosis::Level;
   const std::string& url = engine_->parts->options.shared.url;
-  const Status status = Ping(engine_->shared.get(), deadline, engine_->reactor->Now());
+  const Status status =
+      TryWrite(engine_->shared.get(), TryShared(), deadline, engine_->reactor->Now());
   const std::string processes = std::to_string(engine_->roll->count());
   if (status.ok()) return {"shared", Level::kOk, url + ", " + processes + " processes"};
   return {"shared", Level::kWarning,
@@ -549,8 +561,15 @@ Diagnosis GeneratorImpl::DiagnoseBudget(TimePoint deadline) {
   });
   const Status status =
       answer.Wait(deadline + milliseconds(500) - engine_->reactor->Now(), "the budget's ledger");
-  if (!status.ok()) return {"budget", Level::kError, status.error().message};
   const SpendingBudget::View view = engine_->budget->Look();
+  if (!status.ok()) {
+    std::string text = status.error().message;
+    if (status.error().details.transient) {
+      text += view.known ? "; this process keeps to its share"
+                         : "; until its ledger tells, posts are refused";
+    }
+    return {"budget", Level::kError, text};
+  }
   const std::string text = SpendingBudget::Usd(view.spent) + " of " +
                            SpendingBudget::Usd(view.limit) + " reserved or spent today (UTC)";
   return {"budget", view.spent < view.limit ? Level::kOk : Level::kWarning, text};

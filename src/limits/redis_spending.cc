@@ -36,13 +36,12 @@ class RedisSpending final : public SpendingLedger {
         {"EVAL", kScript, "1", "postgen:spending:{" + entry.scope + "}", std::to_string(entry.day),
          std::to_string(entry.amount), std::to_string(entry.bound), std::to_string(entry.known_day),
          std::to_string(entry.known_spent)},
-        [shown = redis_->shown(), done = std::move(done)](const RedisReply& reply) {
+        [redis = redis_, done = std::move(done)](const RedisReply& reply) {
           if (reply.elements.size() == 3) {
             return done(SpendingTotal{reply.elements[0].integer == 1, reply.elements[1].integer,
                                       reply.elements[2].integer});
           }
-          Error error(Code::kStore, "Redis " + shown + " does not tell what was spent today",
-                      "shared.url");
+          Error error(Code::kStore, redis->Trouble(reply), "shared.url");
           error.details.transient = true;
           done(std::move(error));
         });

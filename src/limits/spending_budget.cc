@@ -55,10 +55,10 @@ void SpendingBudget::Reserve(std::int64_t amount, TimePoint deadline, ReserveCal
             if (total->added) {
               reservation = Reservation{total->day, amount};
             } else {
-              reservation = self->Exceeded(amount, self->parts_.limit - total->spent, false);
+              reservation = self->Exceeded(amount, self->parts_.limit - total->spent, "");
             }
           } else if (total.error().details.transient) {
-            reservation = self->ReserveOnShare(amount);
+            reservation = self->ReserveOnShare(amount, total.error());
           } else {
             reservation = total.error();
           }
@@ -80,30 +80,32 @@ void SpendingBudget::MakeShare(std::int64_t today) {
   share_spent_ = 0;
 }
 
-Result<SpendingBudget::Reservation> SpendingBudget::ReserveOnShare(std::int64_t amount) {
+Result<SpendingBudget::Reservation> SpendingBudget::ReserveOnShare(std::int64_t amount,
+                                                                   const Error& away) {
   const std::int64_t today = Today();
   if (day_ == 0) {
     ++refused_;
-    return Error(
-        Code::kBudget,
-        "what was spent today is not known, as its ledger has not answered yet; posts wait "
-        "for it while budget_usd_per_day is set",
-        "budget_usd_per_day");
+    return Error(Code::kBudget,
+                 "what was spent today is not known: " + away.message +
+                     "; until its ledger tells, posts are refused, as budget_usd_per_day is set",
+                 "budget_usd_per_day");
   }
   if (!std::exchange(away_, true) || share_day_ != today) MakeShare(today);
   const std::int64_t share = std::max<std::int64_t>(0, share_left_ - on_way_) / share_processes_;
-  if (share_spent_ + amount > share) return Exceeded(amount, share - share_spent_, true);
+  if (share_spent_ + amount > share) {
+    return Exceeded(amount, share - share_spent_,
+                    " as this process's share while the ledger is away (" + away.message + ")");
+  }
   share_spent_ += amount;
   owed_[today] += amount;
   return Reservation{today, amount, share_};
 }
 
-Error SpendingBudget::Exceeded(std::int64_t amount, std::int64_t left, bool share) {
+Error SpendingBudget::Exceeded(std::int64_t amount, std::int64_t left, const std::string& share) {
   ++refused_;
   return Error(Code::kBudget,
                "this post may cost up to " + Usd(amount) + ", and " +
-                   Usd(std::max<std::int64_t>(0, left)) + " of budget_usd_per_day is left" +
-                   (share ? " as this process's share while the ledger is away" : "") +
+                   Usd(std::max<std::int64_t>(0, left)) + " of budget_usd_per_day is left" + share +
                    " until midnight UTC; raise it or ask for fewer versions",
                "budget_usd_per_day");
 }

@@ -79,8 +79,11 @@ class SpendingBudget : public std::enable_shared_from_this<SpendingBudget> {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void OnTotal(const SpendingTotal& total) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void MakeShare(std::int64_t today) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Result<Reservation> ReserveOnShare(std::int64_t amount) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  Error Exceeded(std::int64_t amount, std::int64_t left, bool share)
+  // `away`: the ledger's error.
+  Result<Reservation> ReserveOnShare(std::int64_t amount, const Error& away)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `share`: of whose share `left` is; empty: of all.
+  Error Exceeded(std::int64_t amount, std::int64_t left, const std::string& share)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TellOwed();
   // One less is open. After what follows from it has begun, so that nobody takes all for settled.

@@ -14,7 +14,9 @@
 #include <hiredis/async.h>
 #include <hiredis/hiredis.h>
 
+#include "runtime/blocking_calls.h"
 #include "runtime/event_loop.h"
+#include "runtime/host_addresses.h"
 #include "runtime/mutex.h"
 #include "runtime/random.h"
 
@@ -54,6 +56,8 @@ RedisReply Convert(const redisReply* reply, int depth = 0) {
   }
   return out;
 }
+
+std::string Said(const RedisReply& error) { return "Redis said " + error.text; }
 
 }  // namespace
 
@@ -109,6 +113,15 @@ class RedisClient::Impl {
   }
 
   const std::string& shown() const { return target_.shown; }
+
+  std::string Trouble(const RedisReply& reply) const {
+    if (reply.kind == RedisReply::Kind::kError) return target_.shown + ": " + Said(reply);
+    if (reply.kind != RedisReply::Kind::kAway) {
+      return target_.shown + ": Redis answered something else than was asked";
+    }
+    const std::string away = Look().last_trouble;
+    return away.empty() ? target_.shown + ": not connected yet" : away;
+  }
 
   View Look() const {
     const MutexLock lock(&mutex_);
@@ -191,11 +204,41 @@ class RedisClient::Impl {
   // --- Connecting
 
   void Connect() {
-    redisAsyncContext* const context = redisAsyncConnect(target_.host.c_str(), target_.port);
-    if (context == nullptr) return Retry("no memory for a connection");
+    if (IsAddress(target_.host)) {
+      addresses_ = {target_.host};
+      return ConnectNext();
+    }
+    limit_ = loop_.RunAt(loop_.Now() + kConnectLimit, [this] {
+      limit_ = 0;
+      Retry("the host's name did not resolve in time");
+    });
+    // Until a resolver that hangs comes back no other one is set on it.
+    if (looking_) return;
+    looking_ = lookups_.Run([this, host = target_.host]() -> Task {
+      return [this, found = LookUpAddresses(host)] { OnFound(found); };
+    });
+  }
+
+  // Also what comes after the limit is used: a resolver may always take that long.
+  void OnFound(const Result<std::vector<std::string>>& found) {
+    looking_ = false;
+    loop_.CancelTimer(std::exchange(limit_, 0));
+    loop_.CancelTimer(std::exchange(retry_, 0));
+    if (stopped_) return;
+    if (!found.ok()) return Retry("the host's name did not resolve: " + found.error().message);
+    addresses_.assign(found->begin(), found->end());
+    ConnectNext();
+  }
+
+  void ConnectNext() {
+    if (stopped_) return;
+    const std::string address = std::move(addresses_.front());
+    addresses_.pop_front();
+    redisAsyncContext* const context = redisAsyncConnect(address.c_str(), target_.port);
+    if (context == nullptr) return GiveUp("no memory for a connection");
     if (context->err != 0) {
       redisAsyncFree(context);
-      return Retry("the address cannot be connected to");
+      return GiveUp("the address cannot be connected to");
     }
     context_ = context;
     Attach();
@@ -218,21 +261,27 @@ class RedisClient::Impl {
     greetings_ = greeting.size();
     for (const auto& command : greeting) {
       ++open_;
-      Send(command, Guard(this, [this](const RedisReply& reply) { OnGreeting(reply); }));
+      Send(command, Guard(this, [this, step = command.front()](const RedisReply& reply) {
+             OnGreeting(step, reply);
+           }));
     }
   }
 
-  void OnGreeting(const RedisReply& reply) {
+  void OnGreeting(const std::string& step, const RedisReply& reply) {
     if (reply.kind == RedisReply::Kind::kAway) return;  // OnGone tells
-    if (reply.kind == RedisReply::Kind::kError) refused_ = "it said " + reply.text;
+    // The first error is the reason: a failed AUTH has NOAUTH for all that follows.
+    if (reply.kind == RedisReply::Kind::kError && refused_.empty()) {
+      refused_ = Said(reply) + " to " + step;
+    }
     if (--greetings_ > 0) return;
     if (!refused_.empty()) {
       // Not within hiredis's callback: it is reading this context.
       loop_.Post([this] {
-        if (context_ != nullptr && !ready_) Drop(std::exchange(refused_, ""));
+        if (context_ != nullptr && !ready_) Drop("the greeting was refused");
       });
       return;
     }
+    addresses_.clear();
     loop_.CancelTimer(limit_);
     limit_ = 0;
     pause_ = kFirstPause;
@@ -303,12 +352,22 @@ class RedisClient::Impl {
     if (context_ == nullptr) return;
     context_ = nullptr;
     ready_ = false;
-    refused_.clear();
+    // What was said before it went is the reason, as of one client too many.
+    const std::string said = std::exchange(refused_, "");
     due_.clear();
     flushed_.reset();
     loop_.CancelTimer(std::exchange(limit_, 0));
     loop_.CancelTimer(std::exchange(oldest_, 0));
-    Retry(why);
+    if (said.empty()) return GiveUp(why);
+    addresses_.clear();  // others of the same host would say the same
+    Retry(said);
+  }
+
+  // An address: the host may have another one.
+  void GiveUp(const std::string& why) {
+    if (addresses_.empty()) return Retry(why);
+    // Not at once: hiredis has yet to let go of the context of this one.
+    loop_.Post([this] { ConnectNext(); });
   }
 
   void Retry(const std::string& why) {
@@ -321,7 +380,10 @@ class RedisClient::Impl {
     const auto pause = pause_ - std::chrono::milliseconds(static_cast<std::int64_t>(
                                     rng_() % static_cast<std::uint64_t>(pause_.count() / 2)));
     pause_ = std::min(pause_ * 2, kLongestPause);
-    loop_.RunAt(loop_.Now() + pause, [this] { Connect(); });
+    retry_ = loop_.RunAt(loop_.Now() + pause, [this] {
+      retry_ = 0;
+      Connect();
+    });
   }
 
   void CountAway() {
@@ -352,7 +414,10 @@ class RedisClient::Impl {
   int fd_ = -1;
   std::uint32_t watched_ = 0;
   bool stopped_ = false;
-  TimerId limit_ = 0;
+  std::deque<std::string> addresses_;  // that are still to be tried for this connection
+  bool looking_ = false;               // is a look-up under way?
+  TimerId limit_ = 0;                  // of the look-up, or of the connection that is being made
+  TimerId retry_ = 0;
   TimerId oldest_ = 0;
   std::size_t greetings_ = 0;
   std::uint64_t sent_ = 0;
@@ -362,7 +427,8 @@ class RedisClient::Impl {
   std::deque<TimePoint> due_;
   std::chrono::milliseconds pause_ = kFirstPause;
 
-  EventLoop loop_{"postgen-redis"};  // last: its thread uses all of the above
+  EventLoop loop_{"postgen-redis"};  // its thread uses all of the above
+  BlockingCalls lookups_{&loop_, /*max_calls=*/1};
 };
 
 RedisClient::RedisClient(RedisTarget target) : impl_(std::make_unique<Impl>(std::move(target))) {}
@@ -376,6 +442,7 @@ void RedisClient::IfLate(Duration limit, std::function<void()> late) {
 void RedisClient::Stop() { impl_->Stop(); }
 void RedisClient::WaitUntilTried(TimePoint limit) const { impl_->WaitUntilTried(limit); }
 const std::string& RedisClient::shown() const { return impl_->shown(); }
+std::string RedisClient::Trouble(const RedisReply& reply) const { return impl_->Trouble(reply); }
 RedisClient::View RedisClient::Look() const { return impl_->Look(); }
 
 }  // namespace postgen

@@ -1,6 +1,7 @@
-// One pipelined connection to Redis, on a thread of its own: name resolution, which blocks, then
-// holds up nobody. Redis is only ever an optimisation here: every trouble is an answer (kAway,
-// kError) that its callers take for a miss.
+// One pipelined connection to Redis, on a thread of its own. The host's name is looked up beside it
+// for each connection, as hiredis would block in that, and its addresses are tried in turn. Redis
+// is only ever an optimisation here: every trouble is an answer (kAway, kError) that its callers
+// take for a miss.
 //
 //   RedisClient redis(*ParseRedisUrl("redis://127.0.0.1:6379/0", "cache.url"));
 //   redis.Run({"GET", key}, [](RedisReply reply) { if (reply.is_text()) Use(reply.text); });
@@ -38,7 +39,8 @@ class RedisClient {
 
   // A server that leaves a command unanswered for so long is given up with its connection, so that
   // no late reply can meet another command; it is connected anew after a pause that doubles from
-  // the first to the second, each time less up to a half.
+  // the first to the second, each time less up to a half. The connect limit is that of a look-up
+  // and of each address.
   static constexpr std::chrono::milliseconds kReplyLimit{250};
   static constexpr std::chrono::milliseconds kConnectLimit{2000};
   static constexpr std::chrono::milliseconds kFirstPause{50};
@@ -72,6 +74,10 @@ class RedisClient {
   void WaitUntilTried(TimePoint limit) const;
 
   const std::string& shown() const;
+
+  // Why what was asked for is not in `reply`, for people: "redis.internal:6379/0: Redis said OOM".
+  // Of an error its word alone, as the rest may repeat what was sent. Thread-safe.
+  std::string Trouble(const RedisReply& reply) const;
 
   // For people.
   struct View {

@@ -1,40 +1,14 @@
 #include "store/postgres_addresses.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <array>
 #include <utility>
+
+#include "runtime/host_addresses.h"
 
 namespace postgen {
 namespace {
 
-struct FreeAddresses {
-  void operator()(addrinfo* list) const { freeaddrinfo(list); }
-};
-
-// The host once for each of its addresses. Blocks. The message of an error is the resolver's.
-Result<std::vector<PostgresHost>> LookUp(const PostgresHost& host) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* list = nullptr;
-  int status = getaddrinfo(host.name.c_str(), nullptr, &hints, &list);
-  if (status != 0) return Error(Code::kStore, gai_strerror(status));
-  const std::unique_ptr<addrinfo, FreeAddresses> owner(list);
-  std::vector<PostgresHost> found;
-  for (const addrinfo* entry = list; entry != nullptr; entry = entry->ai_next) {
-    std::array<char, NI_MAXHOST> text{};
-    status = getnameinfo(entry->ai_addr, entry->ai_addrlen, text.data(), text.size(), nullptr, 0,
-                         NI_NUMERICHOST);
-    if (status != 0) return Error(Code::kStore, gai_strerror(status));
-    found.push_back({host.name, text.data(), host.port});
-  }
-  return found;
-}
-
-// Of several hosts those that are found.
+// Each host once for each of its addresses; of several hosts those that are found.
 Result<std::vector<PostgresHost>> LookUpAll(const std::vector<PostgresHost>& hosts) {
   std::vector<PostgresHost> found;
   Status last;
@@ -43,12 +17,12 @@ Result<std::vector<PostgresHost>> LookUpAll(const std::vector<PostgresHost>& hos
       found.push_back(host);
       continue;
     }
-    auto addresses = LookUp(host);
-    if (addresses.ok()) {
-      found.insert(found.end(), addresses->begin(), addresses->end());
-    } else {
-      last = std::move(addresses).error();
+    const auto addresses = LookUpAddresses(host.name);
+    if (!addresses.ok()) {
+      last = addresses.error();
+      continue;
     }
+    for (const std::string& address : *addresses) found.push_back({host.name, address, host.port});
   }
   if (found.empty()) return std::move(last).error();
   return found;

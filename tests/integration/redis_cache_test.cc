@@ -254,6 +254,44 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("a greeting that is refused: its first error and the step are told, never an argument") {
+  struct Case {
+    std::vector<std::string> server;
+    std::string credentials;
+    std::string database;
+    std::string trouble;
+  };
+  const Case cases[] = {
+      {{"--requirepass", "canary s3cret"}, "", "", "Redis said NOAUTH to PING"},
+      {{"--requirepass", "canary s3cret"}, "", "/3", "Redis said NOAUTH to SELECT"},
+      {{"--requirepass", "canary s3cret"}, ":canary-wrong@", "", "Redis said WRONGPASS to AUTH"},
+      {{"--requirepass", "canary s3cret"}, "canary:w@", "/3", "Redis said WRONGPASS to AUTH"},
+      {{}, ":canary-unneeded@", "", "Redis said ERR to AUTH"},
+      {{"--rename-command", "AUTH", ""}, ":canary@", "", "Redis said ERR to AUTH"},
+      {{}, "", "/99", "Redis said ERR to SELECT"},
+      {{"--rename-command", "PING", ""}, "", "", "Redis said ERR to PING"},
+  };
+  for (const Case& c : cases) {
+    RedisServer server(c.server);
+    const std::string url = server.Url(c.credentials) + c.database;
+    CAPTURE(url);
+    const RedisTarget target = *ParseRedisUrl(url, "cache.url");
+    RedisClient refused(target);
+    refused.WaitUntilTried(TimePoint::max());
+    CHECK(refused.Look().last_trouble == target.shown + ": " + c.trouble);
+    CHECK_FALSE(refused.Look().connected);
+  }
+}
+
+TEST_CASE("a greeting that is refused and cut off, as of one client too many, tells the refusal") {
+  RedisServer server({"--requirepass", "canary s3cret"});
+  const std::string refusal = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+  server.proxy().SetDownstream({.limit_bytes = refusal.size() + 1});
+  RedisClient redis(*ParseRedisUrl(server.Url(":canary-wrong@"), "cache.url"));
+  redis.WaitUntilTried(TimePoint::max());
+  CHECK(redis.Look().last_trouble.find("Redis said WRONGPASS to AUTH") != std::string::npos);
+}
+
 TEST_CASE("no Redis at the start: at once a miss; found when it comes") {
   RedisServer server;
   server.proxy().Stop();

@@ -29,7 +29,7 @@ class FakeLedger final : public SpendingLedger {
     Answer(entry, done);
   }
   void GoAway() {
-    error = Error(Code::kStore, "away");
+    error = Error(Code::kStore, "host:6379/0: Redis said READONLY");
     error->details.transient = true;
     loses_answers = false;
   }
@@ -134,6 +134,7 @@ TEST_CASE("while the ledger is away, a process spends its share of what was left
   REQUIRE_FALSE(over.ok());
   CHECK(over.error().code == Code::kBudget);
   CHECK(over.error().message.find("share") != std::string::npos);
+  CHECK(over.error().message.find("Redis said READONLY") != std::string::npos);
   // What was not used can be spent again here as well.
   f.budget->Settle(*one, 100);
   CHECK(f.Reserve(100).ok());
@@ -178,6 +179,7 @@ TEST_CASE("a process that has never heard of the ledger spends nothing") {
   const auto answer = f.Reserve(1);
   REQUIRE_FALSE(answer.ok());
   CHECK(answer.error().code == Code::kBudget);
+  CHECK(answer.error().message.find("Redis said READONLY;") != std::string::npos);
 }
 
 TEST_CASE("a ledger that cannot be used says what to mend") {
