@@ -54,6 +54,14 @@ PostRow ReadRow(const PGresult* result, PostColumns columns) {
   return RowFromValues(values, columns);
 }
 
+Error NotKept() {
+  return {Code::kStore,
+          "table post_records took the row and did not keep it; look for a trigger or rule on "
+          "post_records that drops rows, for row security that hides them, or for somebody who "
+          "deletes them",
+          std::string(kPostTable)};
+}
+
 }  // namespace
 
 PostgresStatement InsertStatement(const PostRow& row, PostColumns columns) {
@@ -165,7 +173,9 @@ void PostgresRows::Compare(const WaitingRow& waiting) {
       [row = waiting.row, columns = waiting.columns,
        finish = waiting.finish](const Result<std::optional<PostRow>>& stored) {
         if (!stored.ok()) return finish(stored.error());
-        if (*stored && SameContent(**stored, row, columns)) return finish({});
+        // Not a conflict: that would say that a row is in the table.
+        if (!*stored) return finish(NotKept());
+        if (SameContent(**stored, row, columns)) return finish({});
         finish(Error(Code::kConflict, "another post is stored under this post_id", "post_id"));
       });
 }
