@@ -1,15 +1,24 @@
 #include "store/postgres_table.h"
 
+#include <cstdint>
+
 namespace postgen {
 
+// Through the domains, which may be made of domains, down to the type that values have.
 PostgresStatement DescribeTable(std::string_view table) {
   const SqlValue name = table;
   return MakeStatement(
-      "SELECT attname::text, "
-      "attnotnull AND NOT atthasdef AND attidentity = '', "
-      "current_setting('transaction_read_only') = 'on' "
+      "WITH RECURSIVE layer AS ("
+      "SELECT attname, atttypid AS type, "
+      "attnotnull AND NOT atthasdef AND attidentity = '' AS needed "
       "FROM pg_catalog.pg_attribute "
-      "WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped",
+      "WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped "
+      "UNION ALL "
+      "SELECT attname, typbasetype, needed "
+      "FROM layer JOIN pg_catalog.pg_type ON pg_type.oid = layer.type WHERE typtype = 'd') "
+      "SELECT attname::text, needed, current_setting('transaction_read_only') = 'on', "
+      "pg_type.oid::bigint "
+      "FROM layer JOIN pg_catalog.pg_type ON pg_type.oid = layer.type WHERE typtype <> 'd'",
       {&name, 1});
 }
 
@@ -19,6 +28,8 @@ PostgresTable ReadTable(const PGresult* result) {
     const std::string name(std::get<std::string_view>(ReadValue(result, row, 0, SqlKind::kText)));
     if (std::get<bool>(ReadValue(result, row, 1, SqlKind::kBool))) table.needed.insert(name);
     table.read_only = std::get<bool>(ReadValue(result, row, 2, SqlKind::kBool));
+    table.types[name].base =
+        static_cast<Oid>(std::get<std::int64_t>(ReadValue(result, row, 3, SqlKind::kInteger)));
     table.columns.insert(name);
   }
   return table;

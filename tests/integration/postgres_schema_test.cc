@@ -80,6 +80,29 @@ TEST_CASE("17 columns are written until all 22 exist") {
   CHECK(database.Query("SELECT topic_id FROM post_records WHERE post_id = 'new'") == "t-1");
 }
 
+TEST_CASE("times are UTC, whatever the type of the column and the time zone of the database") {
+  const TestDatabase database;
+  TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  database.Query("ALTER DATABASE " + database.name() + " SET timezone = 'Asia/Taipei'");
+  database.Query("CREATE DOMAIN moment AS timestamptz; CREATE DOMAIN our_moment AS moment");
+  for (const std::string type : {"timestamp", "timestamptz", "our_moment", "text"}) {
+    CAPTURE(type);
+    database.Query(
+        "ALTER TABLE post_records ALTER created_at DROP DEFAULT, ALTER created_at TYPE " + type +
+        ", ALTER updated_at DROP DEFAULT, ALTER updated_at TYPE " + type);
+    const TestStores later(database.Url());
+    const std::string id = "in " + type;
+    REQUIRE(PutAndWait(later.posts(), TestRow(id)).ok());
+    const std::string utc = type == "timestamp" || type == "text" ? "" : " AT TIME ZONE 'UTC'";
+    CHECK(database.Query("SELECT concat(created_at" + utc + ", ' ', updated_at" + utc +
+                         ") FROM post_records WHERE post_id = '" + id + "'") ==
+          "2026-11-23 15:00:00.678901 2026-11-23 15:00:00.678901");
+    CHECK(**GetAndWait(later.posts(), id) == TestRow(id));
+    CHECK(PutAndWait(later.posts(), TestRow(id)).ok());  // the same post
+  }
+}
+
 TEST_CASE("profiles are read from the app's table, without its login columns") {
   const TestDatabase database;
   database.CreateAppTables();
