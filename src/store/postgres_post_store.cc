@@ -49,7 +49,12 @@ Result<Layout> Judge(const PostgresTable& table, const PostgresTarget& target) {
                      " must be filled, and postgen has nothing for it; give it a default",
                  *unfilled.begin());
   }
-  return std::make_shared<const PostLayout>(MakePostLayout(table, *columns));
+  Result<PostLayout> layout = MakePostLayout(table, *columns);
+  if (!layout.ok()) {
+    layout.error().message = where + layout.error().message;
+    return std::move(layout).error();
+  }
+  return std::make_shared<const PostLayout>(*std::move(layout));
 }
 
 // The operations, on the loop's thread.
@@ -159,6 +164,7 @@ class PostCalls final : public PostgresCalls {
   // or our permissions is said before anything is paid for.
   void Rehearse(const Layout& layout, TimePoint deadline) {
     PostRow row;
+    row.post_id = "00000000-0000-0000-0000-000000000000";
     row.session_id = 0;
     row.alternative_versions = row.topic_id = row.topic_title = row.topic_content = "";
     PostgresStatement insert = InsertStatement(row, *layout);

@@ -141,7 +141,7 @@ void PostgresRows::Compare(const WaitingRow& waiting) {
         if (!stored.ok()) return finish(stored.error());
         // Not a conflict: that would say that a row is in the table.
         if (!*stored) return finish(NotKept());
-        if (SameContent(**stored, row, layout->columns)) return finish({});
+        if (SameContent(**stored, row, *layout)) return finish({});
         finish(Error(Code::kConflict, "another post is stored under this post_id", "post_id"));
       });
 }

@@ -9,15 +9,15 @@ PostgresStatement DescribeTable(std::string_view table) {
   const SqlValue name = table;
   return MakeStatement(
       "WITH RECURSIVE layer AS ("
-      "SELECT attname, atttypid AS type, "
+      "SELECT attname, atttypid AS type, pg_catalog.format_type(atttypid, atttypmod) AS shown, "
       "attnotnull AND NOT atthasdef AND attidentity = '' AS needed "
       "FROM pg_catalog.pg_attribute "
       "WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped "
       "UNION ALL "
-      "SELECT attname, typbasetype, needed "
+      "SELECT attname, typbasetype, shown, needed "
       "FROM layer JOIN pg_catalog.pg_type ON pg_type.oid = layer.type WHERE typtype = 'd') "
       "SELECT attname::text, needed, current_setting('transaction_read_only') = 'on', "
-      "pg_type.oid::bigint "
+      "pg_type.oid::bigint, typcategory::text, shown "
       "FROM layer JOIN pg_catalog.pg_type ON pg_type.oid = layer.type WHERE typtype <> 'd'",
       {&name, 1});
 }
@@ -28,8 +28,11 @@ PostgresTable ReadTable(const PGresult* result) {
     const std::string name(std::get<std::string_view>(ReadValue(result, row, 0, SqlKind::kText)));
     if (std::get<bool>(ReadValue(result, row, 1, SqlKind::kBool))) table.needed.insert(name);
     table.read_only = std::get<bool>(ReadValue(result, row, 2, SqlKind::kBool));
-    table.types[name].base =
+    PostgresType& type = table.types[name];
+    type.base =
         static_cast<Oid>(std::get<std::int64_t>(ReadValue(result, row, 3, SqlKind::kInteger)));
+    type.category = std::get<std::string_view>(ReadValue(result, row, 4, SqlKind::kText)).front();
+    type.shown = std::get<std::string_view>(ReadValue(result, row, 5, SqlKind::kText));
     table.columns.insert(name);
   }
   return table;

@@ -13,7 +13,9 @@
 namespace postgen {
 
 struct PostgresType {
-  Oid base = 0;  // of a domain: the type below it
+  Oid base = 0;       // of a domain: the type below it
+  char category = 0;  // pg_type.typcategory of that: 'S' for texts, 'N' for numbers, ...
+  std::string shown;  // "character varying(100)"
 };
 
 struct PostgresTable {
