@@ -27,6 +27,9 @@ constexpr auto kBelieveFailure = milliseconds(500);
 // What each of two migrations at the same time takes first.
 constexpr std::string_view kMigrationLock = "SELECT pg_advisory_xact_lock(8097329157)";
 
+// Of a table that has a primary key already, on something else.
+constexpr std::string_view kTwoKeys = "42P16";
+
 using Layout = PostgresRows::Layout;
 
 // How to write, or why nothing can be written.
@@ -232,7 +235,7 @@ class PostCalls final : public PostgresCalls {
 
   void Apply(const std::vector<SchemaChange>& changes, TimePoint deadline,
              const PostStore::MigrateCallback& finish) {
-    if (changes.empty()) return finish(std::vector<std::string>());
+    if (changes.empty()) return ConfirmComplete(finish);
     PostgresTransaction script = {MakeStatement(std::string(kMigrationLock), {})};
     std::vector<std::string> lines;
     for (const SchemaChange& change : changes) {
@@ -241,12 +244,36 @@ class PostCalls final : public PostgresCalls {
     }
     RunAll(
         std::move(script), deadline,
-        [finish](const PostgresFailure& failure) { finish(failure.error); },
+        [this, changes, finish](const PostgresFailure& failure) {
+          finish(DescribeRefusal(changes, failure));
+        },
         [this, lines, finish](const std::vector<PostgresResult>& /*results*/) {
           layout_.reset();
           check_failure_.reset();
           finish(lines);
         });
+  }
+
+  // What the change that the server refused would have needed.
+  Error DescribeRefusal(const std::vector<SchemaChange>& changes,
+                        const PostgresFailure& failure) const {
+    Error error = failure.error;
+    if (!failure.refused || *failure.refused == 0) return error;  // the lock comes first
+    const std::string& obstacle = changes[*failure.refused - 1].obstacle;
+    const bool rows_in_the_way = failure.sqlstate.starts_with("23") || failure.sqlstate == kTwoKeys;
+    if (rows_in_the_way && !obstacle.empty()) {
+      error.message = "PostgreSQL " + target().shown + ": " + obstacle;
+    }
+    return error;
+  }
+
+  // Nothing that we could add is missing: is anything else?
+  void ConfirmComplete(const PostStore::MigrateCallback& finish) {
+    layout_.reset();
+    WithLayout([finish](const Result<Layout>& layout) {
+      if (!layout.ok()) return finish(layout.error());
+      finish(std::vector<std::string>());
+    });
   }
 
   const std::shared_ptr<PostgresRows> rows_;

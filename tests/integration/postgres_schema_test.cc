@@ -80,6 +80,54 @@ TEST_CASE("17 columns are written until all 22 exist") {
   CHECK(database.Query("SELECT topic_id FROM post_records WHERE post_id = 'new'") == "t-1");
 }
 
+TEST_CASE("whatever column of ours is missing, a migration adds it or says why it cannot") {
+  const TestDatabase database;
+  {
+    const TestStores stores(database.Url());
+    REQUIRE(MigrateAndWait(stores.posts()).ok());
+    REQUIRE(PutAndWait(stores.posts(), TestRow("old")).ok());
+  }
+  for (const SqlColumn& column : ColumnsOf(PostColumns::kAll22)) {
+    const std::string name(column.name);
+    CAPTURE(name);
+    const bool needed = database.Query(
+                            "SELECT attnotnull FROM pg_attribute WHERE attrelid = "
+                            "'post_records'::regclass AND attname = '" +
+                            name + "'") == "t";
+    const TestStores stores(database.Url());
+    database.Query("ALTER TABLE post_records DROP COLUMN " + name);
+    const auto lines = MigrateAndWait(stores.posts());
+    REQUIRE(lines.ok() == !needed);
+    if (lines.ok()) {
+      CHECK(*lines == Strings{"added column post_records." + name});
+    } else {
+      CHECK_MESSAGE(Contains(lines.error().message,
+                             "column post_records." + name + " is missing and cannot be added"),
+                    lines.error().message);
+      database.Query("TRUNCATE post_records");
+      CHECK(*MigrateAndWait(stores.posts()) == Strings{"added column post_records." + name});
+    }
+    CHECK(MigrateAndWait(stores.posts())->empty());
+    CHECK(PutAndWait(stores.posts(), TestRow("new " + name)).ok());
+    CHECK(**GetAndWait(stores.posts(), "new " + name) == TestRow("new " + name));
+  }
+}
+
+TEST_CASE("a migration does not call complete what the check refuses") {
+  const TestDatabase database;
+  const TestStores stores(database.Url());
+  REQUIRE(MigrateAndWait(stores.posts()).ok());
+  database.Query("ALTER TABLE post_records DROP CONSTRAINT post_records_pkey");
+  const auto lines = MigrateAndWait(stores.posts());
+  REQUIRE(!lines.ok());
+  CHECK(Contains(lines.error().message, "no primary key on post_id"));
+  database.Query(
+      "ALTER TABLE post_records DROP COLUMN post_id, ADD COLUMN other serial PRIMARY KEY");
+  const auto taken = MigrateAndWait(stores.posts());
+  REQUIRE(!taken.ok());
+  CHECK(Contains(taken.error().message, "post_records.post_id is missing and cannot be added"));
+}
+
 TEST_CASE("times are UTC, whatever the type of the column and the time zone of the database") {
   const TestDatabase database;
   TestStores stores(database.Url());
