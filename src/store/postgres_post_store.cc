@@ -41,9 +41,6 @@ Result<Layout> Judge(const PostgresTable& table, const PostgresTarget& target) {
     error.message = where + error.message;
     return error;
   }
-  if (table.read_only) {
-    return Error(Code::kStore, where + "the database is read-only; is it a standby?", target.shown);
-  }
   ColumnNames unfilled = table.needed;
   for (const SqlColumn& column : ColumnsOf(*columns)) unfilled.erase(std::string(column.name));
   if (!unfilled.empty()) {
@@ -159,8 +156,19 @@ class PostCalls final : public PostgresCalls {
       if (!table.ok()) return EndLook(table.error());
       const auto layout = Judge(*table, target());
       if (!layout.ok()) return EndLook(layout);
+      if (table->read_only) return RefuseReadOnly(*layout, deadline);
       Rehearse(*layout, deadline);
     });
+  }
+
+  // Writes nothing, so that the server says itself that it is read-only: it passes, as a failover
+  // does, and connections to a server that said so are not used again.
+  void RefuseReadOnly(const Layout& layout, TimePoint deadline) {
+    Run(
+        MakeStatement(
+            "INSERT INTO post_records (post_id) SELECT post_id FROM post_records WHERE false", {}),
+        deadline, [this](const Error& error) { EndLook(error); },
+        [this, layout, deadline](const PGresult* /*nothing*/) { Rehearse(layout, deadline); });
   }
 
   // Plans the insert without running it: whatever the server has against the table's types, its key

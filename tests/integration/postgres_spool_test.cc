@@ -73,5 +73,24 @@ TEST_CASE("a post that a trigger drops is refused, and stays in the spool") {
   CHECK(Contains(kept->front().refusal, "trigger"));
 }
 
+// As during a failover: the name still leads to a standby.
+TEST_CASE("a process that starts while the database is read-only spools, and moves on by itself") {
+  const Fixture f;
+  const std::string read_only =
+      "ALTER DATABASE " + f.database.name() + " SET default_transaction_read_only = ";
+  f.database.Query(read_only + "on");
+  const auto generator = f.NewGenerator();
+  const auto result = Fixture::Generate(generator.get());
+  REQUIRE_MESSAGE(!result->error.has_value(), result->error->message);
+  CHECK(result->stored == Stored::kSpooled);
+
+  // Connections of before still are read-only, as those to a standby that stays one.
+  f.database.Query("BEGIN READ WRITE; " + read_only + "off; COMMIT");
+  Status flushed = generator->FlushSpool(kLong);
+  while (!flushed.ok() && flushed.error().details.transient) flushed = generator->FlushSpool(kLong);
+  REQUIRE_MESSAGE(flushed.ok(), flushed.error().message);
+  CHECK(f.database.Query("SELECT count(*) FROM post_records") == "1");
+}
+
 }  // namespace
 }  // namespace postgen
