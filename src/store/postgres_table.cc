@@ -10,13 +10,14 @@ PostgresStatement DescribeTable(std::string_view table) {
   return MakeStatement(
       "WITH RECURSIVE layer AS ("
       "SELECT attname, atttypid AS type, pg_catalog.format_type(atttypid, atttypmod) AS shown, "
-      "attnotnull AND NOT atthasdef AND attidentity = '' AS needed "
-      "FROM pg_catalog.pg_attribute "
+      "attnotnull AS not_null, "
+      "atthasdef OR attidentity <> '' OR typdefault IS NOT NULL AS has_default "
+      "FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type ON pg_type.oid = atttypid "
       "WHERE attrelid = pg_catalog.to_regclass($1) AND attnum > 0 AND NOT attisdropped "
       "UNION ALL "
-      "SELECT attname, typbasetype, shown, needed "
+      "SELECT attname, typbasetype, shown, not_null OR typnotnull, has_default "
       "FROM layer JOIN pg_catalog.pg_type ON pg_type.oid = layer.type WHERE typtype = 'd') "
-      "SELECT attname::text, needed, current_setting('transaction_read_only') = 'on', "
+      "SELECT attname::text, not_null AND NOT has_default, current_setting('transaction_read_only') = 'on', "
       "pg_type.oid::bigint, typcategory::text, shown "
       "FROM layer JOIN pg_catalog.pg_type ON pg_type.oid = layer.type WHERE typtype <> 'd'",
       {&name, 1});

@@ -283,6 +283,17 @@ TEST_CASE("what would refuse every row is found before anything is paid for") {
     database.Query("ALTER TABLE post_records ADD COLUMN tenant_id integer NOT NULL");
     CHECK(Contains(CheckFailure(stores.posts()), "post_records.tenant_id must be filled"));
   }
+  SUBCASE("a column that its domain says must be filled") {
+    database.Query(
+        "CREATE DOMAIN tenant AS integer NOT NULL; CREATE DOMAIN our_tenant AS tenant; "
+        "ALTER TABLE post_records ADD COLUMN tenant_id our_tenant");
+    CHECK(Contains(CheckFailure(stores.posts()), "post_records.tenant_id must be filled"));
+    database.Query("ALTER DOMAIN our_tenant SET DEFAULT 7");
+    const TestStores later(database.Url());
+    CHECK(CheckAndWait(later.posts()).ok());
+    CHECK(PutAndWait(later.posts(), TestRow("one")).ok());
+    CHECK(database.Query("SELECT tenant_id FROM post_records") == "7");
+  }
   SUBCASE("no key on post_id") {
     database.Query("ALTER TABLE post_records DROP CONSTRAINT post_records_pkey");
     CHECK(Contains(CheckFailure(stores.posts()), "no primary key on post_id"));
