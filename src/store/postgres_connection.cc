@@ -135,6 +135,9 @@ PostgresFailure PostgresConnection::ConnectFailure() const {
   const bool tells_password =
       !target_->password.empty() && message.find(target_->password) != std::string_view::npos;
   if (!tells_password) what += ": " + std::string(LineToShow(message));
+  if (message.find("does not support SSL") != std::string_view::npos) {
+    what += "; enable ssl on the server, or say sslmode=prefer in the URL to go without";
+  }
   // The one variable that libpq reads whatever it is given.
   if (message.find("service") != std::string_view::npos) {
     what += "; remove PGSERVICE from the environment";

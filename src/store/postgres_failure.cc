@@ -15,6 +15,7 @@ struct Meaning {
 constexpr Meaning kMeanings[] = {
     {"08", "the connection to the server broke"},
     {"22001", "a text is longer than its column allows"},
+    {"22", "a value does not fit the type of its column"},
     {"23502", "a column that postgen does not fill may not be NULL"},
     {"23", "a constraint of the table refused the row"},
     {"25006", "the database is read-only; is it a standby?"},

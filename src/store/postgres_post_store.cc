@@ -1,5 +1,6 @@
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -26,16 +27,19 @@ constexpr auto kBelieveFailure = milliseconds(500);
 // What each of two migrations at the same time takes first.
 constexpr std::string_view kMigrationLock = "SELECT pg_advisory_xact_lock(8097329157)";
 
-// The columns to write, or why none can be written.
-Result<PostColumns> Judge(const PostgresTable& table, const PostgresTarget& target) {
+// Of a table that has a primary key already, on something else.
+constexpr std::string_view kTwoKeys = "42P16";
+
+using Layout = PostgresRows::Layout;
+
+// How to write, or why nothing can be written.
+Result<Layout> Judge(const PostgresTable& table, const PostgresTarget& target) {
   const std::string where = "PostgreSQL " + target.shown + ": ";
   Result<PostColumns> columns = ChoosePostColumns(table.columns);
   if (!columns.ok()) {
-    columns.error().message = where + columns.error().message;
-    return columns;
-  }
-  if (table.read_only) {
-    return Error(Code::kStore, where + "the database is read-only; is it a standby?", target.shown);
+    Error error = columns.error();
+    error.message = where + error.message;
+    return error;
   }
   ColumnNames unfilled = table.needed;
   for (const SqlColumn& column : ColumnsOf(*columns)) unfilled.erase(std::string(column.name));
@@ -45,7 +49,12 @@ Result<PostColumns> Judge(const PostgresTable& table, const PostgresTarget& targ
                      " must be filled, and postgen has nothing for it; give it a default",
                  *unfilled.begin());
   }
-  return columns;
+  Result<PostLayout> layout = MakePostLayout(table, *columns);
+  if (!layout.ok()) {
+    layout.error().message = where + layout.error().message;
+    return std::move(layout).error();
+  }
+  return std::make_shared<const PostLayout>(*std::move(layout));
 }
 
 // The operations, on the loop's thread.
@@ -60,9 +69,9 @@ class PostCalls final : public PostgresCalls {
     auto finish = Begin<void>(deadline, std::move(done));
     if (!finish) return;
     if (check_failure_ && loop()->Now() < believe_failure_until_) return finish(*check_failure_);
-    if (columns_) return Ping(std::move(finish));
-    WithColumns([finish = std::move(finish)](const Result<PostColumns>& columns) {
-      finish(columns.ok() ? Status() : Status(columns.error()));
+    if (layout_) return Ping(std::move(finish));
+    WithLayout([finish = std::move(finish)](const Result<Layout>& layout) {
+      finish(layout.ok() ? Status() : Status(layout.error()));
     });
   }
 
@@ -73,21 +82,21 @@ class PostCalls final : public PostgresCalls {
     }
     auto finish = Begin<void>(deadline, std::move(done));
     if (!finish) return;
-    if (columns_) return rows_->Put(std::move(row), *columns_, deadline, std::move(finish));
-    WithColumns([this, row = std::move(row), deadline,
-                 finish = std::move(finish)](const Result<PostColumns>& columns) {
-      if (!columns.ok()) return finish(columns.error());
-      rows_->Put(row, *columns, deadline, finish);
+    if (layout_) return rows_->Put(std::move(row), layout_, deadline, std::move(finish));
+    WithLayout([this, row = std::move(row), deadline,
+                finish = std::move(finish)](const Result<Layout>& layout) {
+      if (!layout.ok()) return finish(layout.error());
+      rows_->Put(row, *layout, deadline, finish);
     });
   }
 
   void Get(std::string post_id, TimePoint deadline, PostStore::RowCallback done) {
     auto finish = Begin<std::optional<PostRow>>(deadline, std::move(done));
     if (!finish) return;
-    WithColumns([this, post_id = std::move(post_id), deadline,
-                 finish = std::move(finish)](const Result<PostColumns>& columns) {
-      if (!columns.ok()) return finish(columns.error());
-      rows_->Get(post_id, *columns, deadline, finish);
+    WithLayout([this, post_id = std::move(post_id), deadline,
+                finish = std::move(finish)](const Result<Layout>& layout) {
+      if (!layout.ok()) return finish(layout.error());
+      rows_->Get(post_id, *layout, deadline, finish);
     });
   }
 
@@ -101,7 +110,7 @@ class PostCalls final : public PostgresCalls {
   }
 
  private:
-  using ColumnsCallback = std::function<void(const Result<PostColumns>&)>;
+  using LayoutCallback = std::function<void(const Result<Layout>&)>;
   using TableCallback = std::function<void(const Result<PostgresTable>&)>;
 
   void Describe(std::string_view table, TimePoint deadline, const TableCallback& done) {
@@ -132,9 +141,9 @@ class PostCalls final : public PostgresCalls {
   }
 
   // Tells what posts are written with, from memory if it is known; many ask, one looks.
-  void WithColumns(ColumnsCallback done) {
-    if (columns_) {
-      done(*columns_);
+  void WithLayout(LayoutCallback done) {
+    if (layout_) {
+      done(layout_);
     } else {
       waiting_.push_back(std::move(done));
       if (waiting_.size() == 1) Look();
@@ -145,39 +154,51 @@ class PostCalls final : public PostgresCalls {
     const TimePoint deadline = loop()->Now() + kCheckTimeout;
     Describe(kPostTable, deadline, [this, deadline](const Result<PostgresTable>& table) {
       if (!table.ok()) return EndLook(table.error());
-      const auto columns = Judge(*table, target());
-      if (!columns.ok()) return EndLook(columns);
-      Rehearse(*columns, deadline);
+      const auto layout = Judge(*table, target());
+      if (!layout.ok()) return EndLook(layout);
+      if (table->read_only) return RefuseReadOnly(*layout, deadline);
+      Rehearse(*layout, deadline);
     });
+  }
+
+  // Writes nothing, so that the server says itself that it is read-only: it passes, as a failover
+  // does, and connections to a server that said so are not used again.
+  void RefuseReadOnly(const Layout& layout, TimePoint deadline) {
+    Run(
+        MakeStatement(
+            "INSERT INTO post_records (post_id) SELECT post_id FROM post_records WHERE false", {}),
+        deadline, [this](const Error& error) { EndLook(error); },
+        [this, layout, deadline](const PGresult* /*nothing*/) { Rehearse(layout, deadline); });
   }
 
   // Plans the insert without running it: whatever the server has against the table's types, its key
   // or our permissions is said before anything is paid for.
-  void Rehearse(PostColumns columns, TimePoint deadline) {
+  void Rehearse(const Layout& layout, TimePoint deadline) {
     PostRow row;
+    row.post_id = "00000000-0000-0000-0000-000000000000";
     row.session_id = 0;
     row.alternative_versions = row.topic_id = row.topic_title = row.topic_content = "";
-    PostgresStatement insert = InsertStatement(row, columns);
+    PostgresStatement insert = InsertStatement(row, *layout);
     insert.sql.insert(0, "EXPLAIN ");
     Run(
         std::move(insert), deadline, [this](const Error& error) { EndLook(error); },
-        [this, columns](const PGresult* /*plan*/) { EndLook(columns); });
+        [this, layout](const PGresult* /*plan*/) { EndLook(layout); });
   }
 
-  void EndLook(const Result<PostColumns>& columns) {
-    columns_.reset();
+  void EndLook(const Result<Layout>& layout) {
+    layout_.reset();
     check_failure_.reset();
-    if (columns.ok()) {
-      columns_ = *columns;
+    if (layout.ok()) {
+      layout_ = *layout;
     } else {
-      Believe(columns.error());
+      Believe(layout.error());
     }
-    for (const ColumnsCallback& done : std::exchange(waiting_, {})) done(columns);
+    for (const LayoutCallback& done : std::exchange(waiting_, {})) done(layout);
   }
 
   void OnFailure(const PostgresFailure& failure) override {
     // The schema is not what it was when we looked.
-    if (failure.sqlstate.starts_with("42")) columns_.reset();
+    if (failure.sqlstate.starts_with("42")) layout_.reset();
   }
 
   void DescribeProfilesAndApply(const ColumnNames& posts, TimePoint deadline,
@@ -222,7 +243,7 @@ class PostCalls final : public PostgresCalls {
 
   void Apply(const std::vector<SchemaChange>& changes, TimePoint deadline,
              const PostStore::MigrateCallback& finish) {
-    if (changes.empty()) return finish(std::vector<std::string>());
+    if (changes.empty()) return ConfirmComplete(finish);
     PostgresTransaction script = {MakeStatement(std::string(kMigrationLock), {})};
     std::vector<std::string> lines;
     for (const SchemaChange& change : changes) {
@@ -231,20 +252,44 @@ class PostCalls final : public PostgresCalls {
     }
     RunAll(
         std::move(script), deadline,
-        [finish](const PostgresFailure& failure) { finish(failure.error); },
+        [this, changes, finish](const PostgresFailure& failure) {
+          finish(DescribeRefusal(changes, failure));
+        },
         [this, lines, finish](const std::vector<PostgresResult>& /*results*/) {
-          columns_.reset();
+          layout_.reset();
           check_failure_.reset();
           finish(lines);
         });
   }
 
+  // What the change that the server refused would have needed.
+  Error DescribeRefusal(const std::vector<SchemaChange>& changes,
+                        const PostgresFailure& failure) const {
+    Error error = failure.error;
+    if (!failure.refused || *failure.refused == 0) return error;  // the lock comes first
+    const std::string& obstacle = changes[*failure.refused - 1].obstacle;
+    const bool rows_in_the_way = failure.sqlstate.starts_with("23") || failure.sqlstate == kTwoKeys;
+    if (rows_in_the_way && !obstacle.empty()) {
+      error.message = "PostgreSQL " + target().shown + ": " + obstacle;
+    }
+    return error;
+  }
+
+  // Nothing that we could add is missing: is anything else?
+  void ConfirmComplete(const PostStore::MigrateCallback& finish) {
+    layout_.reset();
+    WithLayout([finish](const Result<Layout>& layout) {
+      if (!layout.ok()) return finish(layout.error());
+      finish(std::vector<std::string>());
+    });
+  }
+
   const std::shared_ptr<PostgresRows> rows_;
 
-  std::optional<PostColumns> columns_;  // a good look, remembered
+  Layout layout_;                       // a good look, remembered
   std::optional<Error> check_failure_;  // the last bad one
   TimePoint believe_failure_until_;
-  std::vector<ColumnsCallback> waiting_;          // for the look under way
+  std::vector<LayoutCallback> waiting_;           // for the look under way
   std::vector<PostStore::DoneCallback> pinging_;  // for the ping under way
 };
 

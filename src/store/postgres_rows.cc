@@ -24,45 +24,19 @@ constexpr std::size_t kBatchesAtOnce = 4;
 constexpr std::size_t kWorthwhile = 16;
 constexpr auto kPatience = milliseconds(10);
 
-std::string InsertSql(PostColumns columns) {
-  return "INSERT INTO post_records (" + ColumnList(columns) + ") VALUES (" +
-         ParameterList(ColumnsOf(columns).size()) +
-         ") ON CONFLICT (post_id) DO NOTHING RETURNING 1";
-}
-
-// Casts, so that a column's exact type does not matter.
-std::string SelectSql(PostColumns columns) {
-  std::string list;
-  for (const SqlColumn& column : ColumnsOf(columns)) {
-    if (!list.empty()) list += ", ";
-    list += column.name;
-    switch (column.kind) {
-      case SqlKind::kText: list += "::text"; break;
-      case SqlKind::kInteger: list += "::bigint"; break;
-      case SqlKind::kBool: list += "::boolean"; break;
-      case SqlKind::kTime: list += "::timestamp"; break;
-    }
-  }
-  return "SELECT " + list + " FROM post_records WHERE post_id = $1";
-}
-
-PostRow ReadRow(const PGresult* result, PostColumns columns) {
-  std::vector<SqlValue> values;
-  for (const SqlColumn& column : ColumnsOf(columns)) {
-    values.push_back(ReadValue(result, 0, static_cast<int>(values.size()), column.kind));
-  }
-  return RowFromValues(values, columns);
+Error NotKept() {
+  return {Code::kStore,
+          "table post_records took the row and did not keep it; look for a trigger or rule on "
+          "post_records that drops rows, for row security that hides them, or for somebody who "
+          "deletes them",
+          std::string(kPostTable)};
 }
 
 }  // namespace
 
-PostgresStatement InsertStatement(const PostRow& row, PostColumns columns) {
-  return MakeStatement(InsertSql(columns), RowValues(row, columns), ColumnsOf(columns));
-}
-
-void PostgresRows::Put(PostRow row, PostColumns columns, TimePoint deadline,
+void PostgresRows::Put(PostRow row, Layout layout, TimePoint deadline,
                        PostStore::DoneCallback finish) {
-  waiting_.push_back({std::move(row), columns, deadline, std::move(finish)});
+  waiting_.push_back({std::move(row), std::move(layout), deadline, std::move(finish)});
   WriteSoon();
 }
 
@@ -115,7 +89,7 @@ void PostgresRows::Write(Batch batch) {
   inserts.reserve(batch.size());
   TimePoint deadline = TimePoint::min();
   for (const WaitingRow& waiting : batch) {
-    inserts.push_back(InsertStatement(waiting.row, waiting.columns));
+    inserts.push_back(InsertStatement(waiting.row, *waiting.layout));
     deadline = std::max(deadline, waiting.deadline);  // each has its own timer, too
   }
   const auto shared = std::make_shared<Batch>(std::move(batch));
@@ -161,23 +135,21 @@ void PostgresRows::OnWriteFailed(Batch batch, const PostgresFailure& failure) {
 
 // The post was there already: is it this one, written by an attempt whose answer was lost?
 void PostgresRows::Compare(const WaitingRow& waiting) {
-  Get(waiting.row.post_id, waiting.columns, waiting.deadline,
-      [row = waiting.row, columns = waiting.columns,
+  Get(waiting.row.post_id, waiting.layout, waiting.deadline,
+      [row = waiting.row, layout = waiting.layout,
        finish = waiting.finish](const Result<std::optional<PostRow>>& stored) {
         if (!stored.ok()) return finish(stored.error());
-        if (*stored && SameContent(**stored, row, columns)) return finish({});
+        // Not a conflict: that would say that a row is in the table.
+        if (!*stored) return finish(NotKept());
+        if (SameContent(**stored, row, *layout)) return finish({});
         finish(Error(Code::kConflict, "another post is stored under this post_id", "post_id"));
       });
 }
 
-void PostgresRows::Get(const std::string& post_id, PostColumns columns, TimePoint deadline,
+void PostgresRows::Get(const std::string& post_id, const Layout& layout, TimePoint deadline,
                        const PostStore::RowCallback& finish) {
-  const SqlValue parameter = std::string_view(post_id);
-  Run(MakeStatement(SelectSql(columns), {&parameter, 1}), deadline, finish,
-      [columns, finish](const PGresult* result) {
-        if (PQntuples(result) == 0) return finish(std::optional<PostRow>());
-        finish(std::optional(ReadRow(result, columns)));
-      });
+  Run(SelectStatement(post_id, *layout), deadline, finish,
+      [layout, finish](const PGresult* result) { finish(ReadRow(result, *layout)); });
 }
 
 }  // namespace postgen

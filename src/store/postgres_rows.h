@@ -4,17 +4,15 @@
 
 #include <cstddef>
 #include <deque>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "postgen/post_store.h"
 #include "store/postgres_calls.h"
-#include "store/schema.h"
+#include "store/postgres_layout.h"
 
 namespace postgen {
-
-// Writes the row unless there is one under its post id; returns a row if it did.
-PostgresStatement InsertStatement(const PostRow& row, PostColumns columns);
 
 // Rows that wait at the same moment go in one transaction, and so with one wait for the server and
 // one flush of its log.
@@ -24,16 +22,18 @@ class PostgresRows final : public PostgresCalls {
   PostgresRows(std::shared_ptr<PostgresPool> pool, EventLoop* loop, FailureCallback on_failure)
       : PostgresCalls(std::move(pool), loop), on_failure_(std::move(on_failure)) {}
 
-  // As PostStore has them, with the columns that the table has. `finish` is called at `deadline` by
+  using Layout = std::shared_ptr<const PostLayout>;
+
+  // As PostStore has them, with the table's layout. `finish` is called at `deadline` by
   // whoever made it.
-  void Put(PostRow row, PostColumns columns, TimePoint deadline, PostStore::DoneCallback finish);
-  void Get(const std::string& post_id, PostColumns columns, TimePoint deadline,
+  void Put(PostRow row, Layout layout, TimePoint deadline, PostStore::DoneCallback finish);
+  void Get(const std::string& post_id, const Layout& layout, TimePoint deadline,
            const PostStore::RowCallback& finish);
 
  private:
   struct WaitingRow {
     PostRow row;
-    PostColumns columns;
+    Layout layout;
     TimePoint deadline;
     PostStore::DoneCallback finish;
     bool alone = false;  // is not to share a transaction

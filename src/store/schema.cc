@@ -112,10 +112,6 @@ constexpr ColumnDefinition kPostTableColumns[] = {
     {"topic_content", "text"},
 };
 
-// Columns that a table of the app may lack, depending on its age.
-constexpr std::string_view kAddedLater[] = {"trigger_type", "generation_mode",    "topic_id",
-                                            "topic_title",  "has_trending_topic", "topic_content"};
-
 // The app's table, so that the app works on one that postgen created. Its login columns may be NULL
 // here: postgen has no use for them.
 constexpr ColumnDefinition kProfileTableColumns[] = {
@@ -197,13 +193,18 @@ std::string CreateTable(SqlDialect dialect, std::string_view table,
   return sql;
 }
 
+// Without the time of its making, which is not that of the rows that are there (and which SQLite
+// would refuse).
 std::string AddColumn(SqlDialect dialect, const ColumnDefinition& column) {
+  constexpr std::string_view kNow = " DEFAULT CURRENT_TIMESTAMP";
+  std::string_view type = TypeIn(dialect, column);
+  if (type.ends_with(kNow)) type.remove_suffix(kNow.size());
   std::string sql = "ALTER TABLE ";
   sql += kPostTable;
   sql += dialect == SqlDialect::kSqlite ? " ADD COLUMN " : " ADD COLUMN IF NOT EXISTS ";
   sql += column.name;
   sql += ' ';
-  sql += TypeIn(dialect, column);
+  sql += type;
   return sql;
 }
 
@@ -426,13 +427,20 @@ std::vector<SchemaChange> MissingSchema(SqlDialect dialect, const ColumnNames& p
                                         const ColumnNames& profile_columns) {
   std::vector<SchemaChange> changes = MissingTables(dialect, post_columns, profile_columns);
   if (post_columns.empty()) return changes;
-  for (const std::string_view name : kAddedLater) {
-    if (post_columns.contains(name)) continue;
+  for (const SqlColumn& ours : kPostColumns) {
+    if (post_columns.contains(ours.name)) continue;
     const auto* const column =
         std::find_if(std::begin(kPostTableColumns), std::end(kPostTableColumns),
-                     [&](const ColumnDefinition& c) { return c.name == name; });
-    changes.push_back(
-        {AddColumn(dialect, *column), "added column post_records." + std::string(name)});
+                     [&](const ColumnDefinition& c) { return c.name == ours.name; });
+    const std::string name = "column post_records." + std::string(ours.name);
+    SchemaChange change{AddColumn(dialect, *column), "added " + name};
+    if (column->type.find("NOT NULL") != std::string_view::npos) {
+      change.obstacle =
+          name +
+          " is missing and cannot be added: it may not be NULL, and the rows that are "
+          "there have nothing for it; add it yourself";
+    }
+    changes.push_back(std::move(change));
   }
   return changes;
 }

@@ -78,7 +78,8 @@ Status SetProfileField(std::string_view column, std::string_view text, KolProfil
 
 struct SchemaChange {
   std::string sql;
-  std::string line;  // for people: "added column post_records.trigger_type"
+  std::string line;           // for people: "added column post_records.trigger_type"
+  std::string obstacle = {};  // why a database refuses it that is in order; empty: none does
 };
 
 // The tables that a database lacks whose tables have these columns (none: there is no such table).
@@ -86,7 +87,7 @@ struct SchemaChange {
 std::vector<SchemaChange> MissingTables(SqlDialect dialect, const ColumnNames& post_columns,
                                         const ColumnNames& profile_columns);
 
-// The same, and the columns that an existing post_records lacks.
+// The same, and those of our columns that an existing post_records lacks.
 std::vector<SchemaChange> MissingSchema(SqlDialect dialect, const ColumnNames& post_columns,
                                         const ColumnNames& profile_columns);
 

@@ -168,6 +168,7 @@ TEST_CASE("encryption that the server does not offer is not done without") {
     const TestStores stores(std::string("postgresql://u:") + kPassword +
                             "@localhost:" + std::to_string(server.port()) + "/d?" + options);
     CheckRefusal(CheckAndWait(stores.posts()), "server does not support SSL");
+    CheckRefusal(CheckAndWait(stores.posts()), "enable ssl on the server, or say sslmode=prefer");
     CHECK(server.connections() == before + 1);
   }
 }

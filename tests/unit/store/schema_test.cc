@@ -72,6 +72,12 @@ TEST_CASE("a migration names what is missing, and nothing else") {
   CHECK(lines(old, {"serial"}) ==
         std::vector<std::string>{"added column post_records.trigger_type",
                                  "added column post_records.topic_content"});
+  for (const SqlColumn& column : ColumnsOf(PostColumns::kAll22)) {
+    ColumnNames without = complete;
+    without.erase(std::string(column.name));
+    CHECK(lines(without, {"serial"}) ==
+          std::vector<std::string>{"added column post_records." + std::string(column.name)});
+  }
 }
 
 TEST_CASE("only columns of a profile that exist are read, and never the login's") {
