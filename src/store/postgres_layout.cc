@@ -23,7 +23,7 @@ bool HoldsJson(const SqlColumn& column) {
 // "$7", made into what the type takes: text becomes nothing else by itself. Empty: no value of the
 // column would become one of the type.
 std::string Write(const SqlColumn& column, const PostgresType& type, std::size_t number) {
-  const std::string parameter = '$' + std::to_string(number);
+  std::string parameter = '$' + std::to_string(number);
   if (type.category == 'S') return parameter;
   switch (column.kind) {
     case SqlKind::kText:
@@ -59,12 +59,13 @@ std::string_view Wanted(const SqlColumn& column) {
 // The row of a post id. What is no UUID is not an error: there is no row under it.
 std::string KeyCondition(const PostgresType& key) {
   if (key.base != kUuid) return "post_id = $1";
-  return "post_id = CASE WHEN $1 ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN $1::uuid END";
+  return "post_id = CASE WHEN $1 ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' "
+         "THEN $1::uuid END";
 }
 
 // Casts, so that a column's exact type does not matter.
 std::string Read(const SqlColumn& column, const PostgresType& type) {
-  const std::string name(column.name);
+  std::string name(column.name);
   switch (column.kind) {
     case SqlKind::kText: return name + "::text";
     case SqlKind::kInteger: return name + "::bigint";
