@@ -88,6 +88,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
     CachedCalls::Ticket call = 0;
     std::string provider;  // that answered; empty: the client's only one
     bool ended = false;
+    TimerId journal_timer = 0;
+    bool reported = false;  // it ended, and its journal has answered or is too late
   };
 
   // Runs `continuation` on the executor's thread (at once if this is it), unless the post has ended
@@ -126,6 +128,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   VersionResult FillFromTemplate(std::size_t index, VersionResult failed);
   void EndVersion(std::size_t index, VersionResult version);
   void Journal(std::size_t index);
+  void OnJournaled(std::size_t index, const Status& status);
   void ReportVersion(std::size_t index);
   void OnGenerationDue();
   void EndLateVersions();
@@ -179,7 +182,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   bool writing_ = false;  // a row may be there
   bool store_checked_ = false;
   std::optional<Error> store_away_;  // it was found away before anything was paid
-  bool journaled_ = false;           // the spool has what is finished of this post
+  bool journaled_ = false;           // the spool has, or may have, what is finished of this post
+  bool journal_failed_ = false;      // a warning says so
   bool profile_found_ = false;
   std::optional<KolProfile> profile_;
   VersionRules rules_;

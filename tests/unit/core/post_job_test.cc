@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -18,6 +21,7 @@
 #include "request/post_json.h"
 #include "runtime/manual_executor.h"
 #include "support/held_parts.h"
+#include "support/locked_database.h"
 #include "support/scoped.h"
 
 namespace postgen {
@@ -266,9 +270,50 @@ struct SpoolWorld : World {
     client.AnswerAll();
     executor->RunReady();
   }
+  // The only spool in the folder.
+  std::string File() const {
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+      if (entry.path().extension() == ".spool") return entry.path().string();
+    }
+    return {};
+  }
+  int Warnings(const std::string& about) const {
+    int count = 0;
+    for (const std::string& text : result->warnings) {
+      if (text.find(about) != std::string::npos) ++count;
+    }
+    return count;
+  }
 
   testing::TempFolder folder;
   std::unique_ptr<Spool> spool;
+};
+
+// Idempotency keys that are taken as the test says.
+class ScriptedLedger final : public RequestLedger {
+ public:
+  void Claim(RequestClaim claim, TimePoint deadline, ClaimCallback done) override {
+    claim_deadline = deadline;
+    if (hold) {
+      held.push_back(std::move(done));
+    } else {
+      done(ClaimAnswer{ClaimAnswer::State::kOurs, claim.post_id});
+    }
+  }
+  void Finish(RequestClaim, TimePoint, DoneCallback done) override {
+    ++finished;
+    done({});
+  }
+  void Release(RequestClaim, TimePoint, DoneCallback done) override {
+    ++released;
+    done({});
+  }
+
+  bool hold = false;
+  std::vector<ClaimCallback> held;
+  TimePoint claim_deadline;
+  int finished = 0;
+  int released = 0;
 };
 
 TEST_CASE("a store that is away: the post is generated, spooled, and moved when it is back") {
@@ -382,6 +427,42 @@ TEST_CASE("a version is durable before anyone hears of it") {
     CHECK(other.recorder->Count(Event::Type::kVersionDone) == 1);
     CHECK(other.spool->status().totals.open == 0);
   }
+}
+
+TEST_CASE("a journal that is late costs a warning, not the post") {
+  SpoolWorld world;
+  world.request.deadline_ms = 2000;
+  world.Start();
+  world.client.Answer(0, Reply("先到。"));
+  world.executor->RunReady();
+  std::optional<testing::LockedDatabase> locked(world.File());
+  std::size_t ended = 5;
+  bool late = false;
+  SUBCASE("all texts are there early") {}
+  SUBCASE("all texts are there just in time") { world.executor->Advance(milliseconds(1899)); }
+  SUBCASE("some come too late") {
+    late = true;
+    ended = 3;
+  }
+  SUBCASE("those that come too late are filled in") {
+    late = true;
+    ended = 3;
+    world.parts->options.llm.on_failure = OnFailure::kTemplate;
+  }
+  for (std::size_t i = 1; i < ended; ++i) world.client.Answer(i, Reply("後到。"));
+  world.executor->Advance(seconds(2));
+  REQUIRE(world.ends == 1);
+  REQUIRE(world.result->ok());
+  CHECK(world.result->stored == Stored::kStored);
+  CHECK(world.result->deadline_hit == late);
+  CHECK(world.recorder->Count(Event::Type::kVersionDone) == 5);
+  CHECK(world.Warnings("could not be journaled") == 1);
+  CHECK(world.result->timings.total_time_ms < 2000);
+  locked.reset();
+  world.executor->Advance(seconds(10));
+  CHECK(world.spool->status().totals.posts() == 0);
+  CHECK(world.store.rows.size() == 1);
+  CHECK(world.executor->pending_timers() == 0);
 }
 
 TEST_CASE("cancelled while its row is written: the reply says that the row may be there") {

@@ -12,10 +12,10 @@
 #include <string>
 
 #include <doctest/doctest.h>
-#include <sqlite3.h>
 
 #include "runtime/manual_executor.h"
 #include "store/spool_folder.h"
+#include "support/locked_database.h"
 #include "support/scoped.h"
 #include "unit/store/faulty_vfs.h"
 
@@ -25,6 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::LockedDatabase;
 
 PostRow Row(const std::string& id, const std::string& text = "內文。") {
   PostRow row;
@@ -112,21 +113,6 @@ struct Fixture {
     }
     return files;
   }
-};
-
-// Another program that has a spool's file locked while this lives.
-class Locked {
- public:
-  explicit Locked(const std::string& file) {
-    REQUIRE(sqlite3_open(file.c_str(), &other_) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(other_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
-  }
-  ~Locked() { sqlite3_close(other_); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  sqlite3* other_ = nullptr;
 };
 
 // As a process that is killed while it holds a spool leaves its file: written by a child.
@@ -227,7 +213,7 @@ TEST_CASE("what is released while the file is locked moves when it is free") {
   const auto spool = f.Open();
   CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
   {
-    const Locked locked(f.Files(".spool").at(0));
+    const LockedDatabase locked(f.Files(".spool").at(0));
     spool->Release("a");
     f.executor.Advance(milliseconds(50));
   }
@@ -240,7 +226,7 @@ TEST_CASE("a flush is of what is to be kept as well, while the file is locked") 
   Fixture f;
   const auto spool = f.Open();
   CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
-  std::optional<Locked> locked(f.Files(".spool").at(0));
+  std::optional<LockedDatabase> locked(f.Files(".spool").at(0));
   std::optional<Status> kept;
   std::optional<Status> flushed;
   spool->Keep(Row("b"), SpoolState::kReady, f.executor.Now() + seconds(9),
@@ -281,7 +267,7 @@ TEST_CASE("posts that were moved and cannot be removed are not moved again witho
   f.executor.Advance(seconds(1));
   f.store.check = {};
   f.store.puts = 0;
-  std::optional<Locked> locked(f.Files(".spool").at(0));
+  std::optional<LockedDatabase> locked(f.Files(".spool").at(0));
   // So that the test ends even where there is no pause.
   f.store.on_put = [&] {
     if (f.store.puts == 50) locked.reset();
