@@ -218,10 +218,16 @@ void PostJob::EndClaim() {
   const TimePoint limit = parts_->executor->Now() + kLookupLimit;
   if (result_->ok() && result_->stored == Stored::kStored) {
     parts_->ledger->Finish(claim_, limit, [](const Status& /*status*/) {});
-  } else if (!writing_) {
+  } else if (!MayBecomeRow()) {
     parts_->ledger->Release(claim_, limit, [](const Status& /*status*/) {});
   }
-  // Else a row may be there or come from the spool; until the lease ends, nobody makes another.
+  // Until the lease ends, nobody makes another; then the next caller goes on under the same post
+  // id.
+}
+
+bool PostJob::MayBecomeRow() const {
+  const bool unwanted = result_->error.has_value() && result_->error->code == Code::kCancelled;
+  return writing_ || (journaled_ && !unwanted);
 }
 
 TimePoint PostJob::LookupDeadline() const {

@@ -105,6 +105,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void AwaitOwnersRow(TimePoint until);
   void RenewClaim();
   void EndClaim();
+  // Of a post that ends: its row may be there, or come from the spool.
+  bool MayBecomeRow() const;
   void Begin();
 
   TimePoint LookupDeadline() const;

@@ -465,6 +465,31 @@ TEST_CASE("a journal that is late costs a warning, not the post") {
   CHECK(world.executor->pending_timers() == 0);
 }
 
+TEST_CASE("a key is given back only where no row of its post can come") {
+  SpoolWorld world;
+  ScriptedLedger ledger;
+  world.parts->ledger = &ledger;
+  world.request.idempotency_key = "key";
+  world.Start();
+  Error end(Code::kDeadline, "too late");
+  int released = 1;
+  SUBCASE("nothing was written") {}
+  SUBCASE("a journaled version becomes a row") {
+    world.client.Answer(2, Reply("先到。"));
+    released = 0;
+  }
+  SUBCASE("a journaled version that nobody wants") {
+    world.client.Answer(2, Reply("先到。"));
+    end = Error(Code::kCancelled, "cancelled");
+  }
+  world.executor->RunReady();
+  world.job->Cancel(end);
+  world.executor->Advance(seconds(10));
+  CHECK(ledger.released == released);
+  CHECK(ledger.finished == 0);
+  CHECK(world.store.rows.size() == (released == 0 ? 1 : 0));
+}
+
 TEST_CASE("cancelled while its row is written: the reply says that the row may be there") {
   World world;
   world.store.hold_put = true;
