@@ -107,7 +107,7 @@ void PostJob::Begin() {
 }
 
 void PostJob::ClaimKey() {
-  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
+  const TimePoint limit = KeyDeadline();
   parts_->ledger->Claim(claim_, limit, [self = shared_from_this()](Result<ClaimAnswer> answer) {
     self->Continue([self, answer = std::move(answer)] { self->OnClaim(answer); });
   });
@@ -130,6 +130,7 @@ void PostJob::OnClaim(const Result<ClaimAnswer>& answer) {
       return AwaitOwnersRow(now + std::min<Duration>(kOwnersSpool, (deadline_ - now) / 4));
     }
     case ClaimAnswer::State::kRunning:
+      awaits_other_ = true;
       return ReturnStored(answer->post_id, [self] {
         self->claim_timer_ = self->parts_->executor->RunAt(
             self->parts_->executor->Now() + kClaimPoll, [self] { self->ClaimKey(); });
@@ -165,7 +166,7 @@ void PostJob::RenewClaim() {
 }
 
 void PostJob::ReturnStored(const std::string& post_id, Task absent) {
-  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
+  const TimePoint limit = KeyDeadline();
   // A callback must be copyable.
   auto shared_absent = std::make_shared<Task>(std::move(absent));
   parts_->store->Get(
@@ -228,6 +229,13 @@ void PostJob::EndClaim() {
 bool PostJob::MayBecomeRow() const {
   const bool unwanted = result_->error.has_value() && result_->error->code == Code::kCancelled;
   return writing_ || (journaled_ && !unwanted);
+}
+
+// Before anything is paid a store that does not answer is away; who waits for another's post, or
+// has a text to lose, waits longer.
+TimePoint PostJob::KeyDeadline() const {
+  if (!awaits_other_ && !writing_) return LookupDeadline();
+  return std::min(deadline_, parts_->executor->Now() + kLookupLimit);
 }
 
 TimePoint PostJob::LookupDeadline() const {

@@ -110,6 +110,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void Begin();
 
   TimePoint LookupDeadline() const;
+  TimePoint KeyDeadline() const;
   void CheckStore();
   void FindProfile();
   void OnStoreChecked(const Status& status);
@@ -179,7 +180,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   TimerId deadline_timer_ = 0;
   TimerId generation_timer_ = 0;
   RequestClaim claim_;
-  bool claimed_ = false;  // the idempotency key is ours
+  bool claimed_ = false;       // the idempotency key is ours
+  bool awaits_other_ = false;  // it was somebody else's
   TimerId claim_timer_ = 0;
   bool writing_ = false;  // a row may be there
   bool store_checked_ = false;

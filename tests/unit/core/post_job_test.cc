@@ -52,13 +52,17 @@ class HeldStore final : public PostStore {
       done(put);
     }
   }
-  void Get(std::string, TimePoint, RowCallback done) override { done(std::optional<PostRow>()); }
+  void Get(std::string, TimePoint deadline, RowCallback done) override {
+    get_deadline = deadline;
+    done(std::optional<PostRow>());
+  }
   void Migrate(TimePoint, MigrateCallback done) override { done(std::vector<std::string>()); }
 
   Status check;
   Status put;
   bool hold_check = false;
   TimePoint check_deadline;
+  TimePoint get_deadline;
   bool hold_put = false;
   std::vector<DoneCallback> held;
   std::vector<PostRow> rows;
@@ -488,6 +492,47 @@ TEST_CASE("a key is given back only where no row of its post can come") {
   CHECK(ledger.released == released);
   CHECK(ledger.finished == 0);
   CHECK(world.store.rows.size() == (released == 0 ? 1 : 0));
+}
+
+// A post whose key somebody holds until told.
+struct KeyWorld : World {
+  explicit KeyWorld(int deadline_ms) {
+    parts->ledger = &ledger;
+    ledger.hold = true;
+    request.idempotency_key = "key";
+    request.deadline_ms = deadline_ms;
+    began = executor->Now();
+    Start();
+  }
+  ~KeyWorld() { End(); }
+
+  ScriptedLedger ledger;
+  TimePoint began;
+};
+
+TEST_CASE("a store that hangs is told by its own code where there is a key, too") {
+  for (const auto& [deadline_ms, limit_ms] : {std::pair(2000, 500), std::pair(60000, 5000)}) {
+    KeyWorld taking(deadline_ms);
+    CHECK(taking.ledger.claim_deadline == taking.began + milliseconds(limit_ms));
+    taking.ledger.held.at(0)(SpoolWorld::Away());
+    REQUIRE(taking.ends == 1);
+    CHECK(taking.result->error->code == Code::kStore);
+
+    KeyWorld reading(deadline_ms);
+    reading.ledger.held.at(0)(ClaimAnswer{ClaimAnswer::State::kDone, "made before"});
+    CHECK(reading.store.get_deadline == reading.began + milliseconds(limit_ms));
+  }
+}
+
+TEST_CASE("who waits for another's post does so until its own deadline") {
+  KeyWorld world(2000);
+  world.ledger.held.at(0)(ClaimAnswer{ClaimAnswer::State::kRunning, "made elsewhere"});
+  world.executor->Advance(milliseconds(1800));
+  CHECK(world.ledger.held.size() == 2);
+  CHECK(world.ledger.claim_deadline == world.began + milliseconds(2000));
+  world.executor->Advance(milliseconds(200));
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->error->code == Code::kDeadline);
 }
 
 TEST_CASE("cancelled while its row is written: the reply says that the row may be there") {
