@@ -628,12 +628,11 @@ Result<std::vector<SpooledPostInfo>> GeneratorImpl::ListSpool(milliseconds timeo
   Answer<std::vector<SpooledPost>> answer([&](Spool::ListCallback done) {
     spool->List(engine_->reactor->Now() + timeout, std::move(done));
   });
-  const auto posts = answer.Wait(timeout + milliseconds(500), "the spool");
+  auto posts = answer.Wait(timeout + milliseconds(500), "the spool");
   if (!posts.ok()) return posts.error();
   std::vector<SpooledPostInfo> listed;
-  for (const SpooledPost& post : *posts) {
-    listed.push_back(
-        {post.row.post_id, post.row.stock_code, post.row.title, post.row.created_at, post.refusal});
+  for (SpooledPost& post : *posts) {
+    listed.push_back({std::move(post.row), std::move(post.refusal)});
   }
   return listed;
 }

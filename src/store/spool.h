@@ -63,7 +63,8 @@ class Spool {
   // What was kept open of a post is all there will be of it: to be moved.
   void Release(std::string post_id);
 
-  // Tries at once to move everything; success: nothing waits any more.
+  // Tries at once to move everything, once more what the store refused before; success: nothing is
+  // left. Posts that are refused stay, and the error names their count and the first refusal.
   void Flush(TimePoint deadline, DoneCallback done);
 
   // The posts of this spool that wait (kReady) and that the store refused.

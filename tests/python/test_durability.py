@@ -102,6 +102,38 @@ def test_the_spool_by_hand(emulator: Emulator, postgres: Postgres, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_post_that_the_store_refused_is_told_whole_and_moved_when_it_can_be(
+    emulator: Emulator, postgres: Postgres, tmp_path: Path
+) -> None:
+    store = [f"--store={postgres.url}", f"--store-spool={tmp_path}"]
+    query(postgres.url, "ALTER TABLE post_records ALTER COLUMN title TYPE varchar(2)")
+    postgres.stop()
+    made = postgen_command(
+        "generate", *REQUEST_FLAGS, *llm_flags(emulator), *store, "--title=四個字的", "--content=內文",
+        "--json",
+    )  # fmt: skip
+    reply = json.loads(made.stdout)
+    assert reply["postgen"]["stored"] == "spooled"
+
+    postgres.start()
+    for _ in range(2):
+        flushed = postgen_command("spool", "flush", *store)
+        assert flushed.returncode == 1
+        assert flushed.stdout.startswith(f"{reply['post_id']}  2330  四個字的  ")
+        assert flushed.stderr.startswith("postgen: 1 left in the spool: 1 post stays")
+    listed = postgen_command("spool", "list", *store, "--json")
+    assert listed.returncode == 0
+    [post] = json.loads(listed.stdout)
+    assert post["content"] == reply["content"]["content"] == "內文"
+    assert (post["title"], post["kol_serial"], post["status"]) == ("四個字的", 208, "draft")
+    assert post["refusal"]
+
+    query(postgres.url, "ALTER TABLE post_records ALTER COLUMN title TYPE varchar(200)")
+    done = postgen_command("spool", "flush", *store)
+    assert (done.stdout, done.stderr, done.returncode) == ("nothing waits\n", "", 0)
+    assert postgres.texts() == {reply["post_id"]: "內文"}
+
+
 def test_a_full_spool_takes_no_new_posts(
     emulator: Emulator, make_generator: MakeGenerator, postgres: Postgres, request_: dict[str, Any],
     tmp_path: Path,

@@ -12,6 +12,7 @@
 #include <string>
 
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 
 #include "runtime/manual_executor.h"
 #include "store/spool_folder.h"
@@ -105,6 +106,21 @@ struct Fixture {
     executor.RunReady();
     REQUIRE(status.has_value());
     return *status;
+  }
+  Status Flush(Spool* spool) {
+    std::optional<Status> status;
+    spool->Flush(executor.Now() + seconds(9), [&](Status s) { status = std::move(s); });
+    executor.RunReady();
+    if (!status.has_value()) executor.Advance(seconds(1));
+    REQUIRE(status.has_value());
+    return *status;
+  }
+  // In the file of the only spool, as another program.
+  void Execute(const char* sql) const {
+    sqlite3* file = nullptr;
+    REQUIRE(sqlite3_open(Files(".spool").at(0).c_str(), &file) == SQLITE_OK);
+    CHECK(sqlite3_exec(file, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(file);
   }
   std::vector<std::string> Files(const std::string& suffix) const {
     std::vector<std::string> files;
@@ -393,6 +409,52 @@ TEST_CASE("flush says whether anything still waits") {
   flush();
   CHECK(flushed->ok());
   CHECK(f.store.ids.size() == 1);
+}
+
+TEST_CASE("flush tries once more what the store refused, and says what it still refuses") {
+  Fixture f;
+  f.store.poison = "毒";
+  const auto spool = f.Open();
+  for (const char* const id : {"a", "b"}) CHECK(f.Keep(spool.get(), Row(id, "毒")).ok());
+  f.executor.Advance(seconds(5));
+  CHECK(spool->status().totals.refused == 2);
+  const Status refused = f.Flush(spool.get());
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().code == Code::kStore);
+  CHECK(refused.error().message.starts_with("2 posts stay in the spool"));
+  CHECK(refused.error().message.find("a text is too long") != std::string::npos);
+  CHECK(spool->status().totals.refused == 2);
+
+  f.store.poison = "(none)";
+  std::optional<LockedDatabase> locked;
+  SUBCASE("at once") {}
+  SUBCASE("when another program lets the file go") {
+    locked.emplace(f.Files(".spool").at(0));
+    spool->Flush(f.executor.Now() + seconds(9), [](const Status&) {});
+    f.executor.Advance(milliseconds(50));
+    CHECK(f.store.ids.empty());
+    locked.reset();
+  }
+  CHECK(f.Flush(spool.get()).ok());
+  CHECK(f.store.ids == std::vector<std::string>{"a", "b"});
+  CHECK(spool->status().totals.posts() == 0);
+}
+
+TEST_CASE("a post whose bytes are not those that were written is never tried again") {
+  Fixture f;
+  f.store.check = SwitchedStore::Away();
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  f.Execute("UPDATE spooled SET content = 'else'");
+  f.store.check = {};
+  f.store.puts = 0;
+  for (int i = 0; i < 2; ++i) {
+    const Status flushed = f.Flush(spool.get());
+    REQUIRE(!flushed.ok());
+    CHECK(flushed.error().message.find("its bytes are not") != std::string::npos);
+  }
+  CHECK(f.store.puts == 0);
+  CHECK(spool->status().totals.refused == 1);
 }
 
 }  // namespace
