@@ -117,7 +117,7 @@ TEST_CASE("requests in PostgreSQL keep the contract of RequestLedger") {
   const TestStores one(f.database.Url());
   const TestStores other(f.database.Url());
   CheckRequestLedgerContract(one.stores.ledger.get(), other.stores.ledger.get(),
-                             [&](const std::string& sql) { f.database.Query(sql); });
+                             [&](const std::string& sql) { return f.database.Query(sql); });
 }
 
 TEST_CASE("what a process has finished another one is told after its end") {

@@ -109,8 +109,8 @@ def test_a_post_that_the_store_refused_is_told_whole_and_moved_when_it_can_be(
     query(postgres.url, "ALTER TABLE post_records ALTER COLUMN title TYPE varchar(2)")
     postgres.stop()
     made = postgen_command(
-        "generate", *REQUEST_FLAGS, *llm_flags(emulator), *store, "--title=四個字的", "--content=內文",
-        "--json",
+        "generate", *REQUEST_FLAGS, *llm_flags(emulator), *store,
+        "--title=四個字的", "--content=內文", "--json",
     )  # fmt: skip
     reply = json.loads(made.stdout)
     assert reply["postgen"]["stored"] == "spooled"

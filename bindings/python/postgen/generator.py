@@ -257,8 +257,8 @@ class PostGenerator:
         self._use().native.refresh_profiles()
 
     def list_spool(self, *, timeout_ms: int = 10_000) -> list[dict[str, Any]]:
-        """The posts that wait in the spool, oldest first: for each its row as a dict (the columns of
-        post_records) with one more key, refusal: why the store will not have it, "" if it waits.
+        """The posts that wait in the spool, oldest first: for each its row as a dict (the columns
+        of post_records) with one more key, refusal: why the store will not have it, "" if it waits.
         Blocks."""
         try:
             posts = self._use().native.list_spool(timeout_ms)
@@ -267,8 +267,8 @@ class PostGenerator:
         return [decode(row) | {"refusal": refusal} for row, refusal in posts]
 
     def flush_spool(self, *, timeout_ms: int = 30_000) -> None:
-        """Moves what waits in the spool to the store now, and tries once more what the store refused
-        before; raises where posts are left. Blocks."""
+        """Moves what waits in the spool to the store now, and tries once more what the store
+        refused before; raises where posts are left. Blocks."""
         try:
             self._use().native.flush_spool(timeout_ms)
         except _core.Failure as failure:
