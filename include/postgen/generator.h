@@ -117,12 +117,14 @@ class POSTGEN_EXPORT PostGenerator {
   virtual void RefreshProfiles() = 0;
 
   // The posts that wait in the spool, those that dead processes left included, oldest first; none
-  // where there is no spool. Blocks for about `timeout` at the most. Thread-safe.
+  // where there is no spool; Code::kInvalidConfig where there should be one and this user has no
+  // home folder for it. Blocks for about `timeout` at the most. Thread-safe.
   virtual Result<std::vector<SpooledPostInfo>> ListSpool(std::chrono::milliseconds timeout) = 0;
 
   // Moves what waits in the spool to the store now, and tries once more what the store refused
   // before. Success: nothing is left in it. Where the store still refuses posts, they stay, and the
-  // error (Code::kStore) names their count and the first refusal. Blocks for about `timeout` at the
+  // error (Code::kStore) names their count and the first refusal. Without a spool as ListSpool().
+  // Blocks for about `timeout` at the
   // most. Thread-safe.
   virtual Status FlushSpool(std::chrono::milliseconds timeout) = 0;
 

@@ -56,6 +56,10 @@ Error LateError(std::string_view what) {
   return {Code::kStore, std::string(what) + " did not answer in time"};
 }
 
+Error NoSpoolError(const std::string& why) {
+  return {Code::kInvalidConfig, "there is no spool: " + why, "store.spool"};
+}
+
 std::shared_ptr<const PostResult> RefusedResult(const PostRequest& request, Error error) {
   auto result = std::make_shared<PostResult>();
   result->error = std::move(error);
@@ -258,6 +262,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   if (parts.store != nullptr) {
     // These belong to the store that the options name.
     engine->stores.spool.reset();
+    engine->stores.no_spool.clear();
     engine->stores.ledger.reset();
     engine->stores.spending.reset();
     engine->stores.posts = std::move(parts.store);
@@ -318,6 +323,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->template_writer = engine->template_writer.get();
   shared->store = engine->stores.posts.get();
   shared->spool = engine->stores.spool.get();
+  shared->no_spool = engine->stores.no_spool;
   shared->ledger = engine->stores.ledger.get();
   shared->profiles = engine->stores.profiles.get();
   shared->prompts = engine->prompts.get();
@@ -603,6 +609,8 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   if (spool) {
     report("spool", "the spool", &*spool, "");
     if (found.back().level == Level::kOk) found.back() = DescribeSpool(*engine_->stores.spool);
+  } else if (!engine_->stores.no_spool.empty()) {
+    found.push_back({"spool", Level::kWarning, "none: " + engine_->stores.no_spool});
   }
   if (profiles) {
     report("profiles", "the profile store", &*profiles, "readable");
@@ -623,6 +631,7 @@ Result<std::vector<SpooledPostInfo>> GeneratorImpl::ListSpool(milliseconds timeo
   if (forked()) return ForkedError();
   if (engine_->reactor->InThread()) return ReentrantError();
   Spool* const spool = engine_->stores.spool.get();
+  if (!engine_->stores.no_spool.empty()) return NoSpoolError(engine_->stores.no_spool);
   if (spool == nullptr) return std::vector<SpooledPostInfo>();
   timeout = Bounded(timeout);
   Answer<std::vector<SpooledPost>> answer([&](Spool::ListCallback done) {
@@ -641,6 +650,7 @@ Status GeneratorImpl::FlushSpool(milliseconds timeout) {
   if (forked()) return ForkedError();
   if (engine_->reactor->InThread()) return ReentrantError();
   Spool* const spool = engine_->stores.spool.get();
+  if (!engine_->stores.no_spool.empty()) return NoSpoolError(engine_->stores.no_spool);
   if (spool == nullptr) return {};
   timeout = Bounded(timeout);
   Answer<void> answer([&](Spool::DoneCallback done) {

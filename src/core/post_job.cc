@@ -256,7 +256,8 @@ void PostJob::CheckStore() {
 void PostJob::OnStoreChecked(const Status& status) {
   if (!status.ok()) {
     const Error& store = status.error();
-    if (parts_->spool == nullptr || !store.details.transient) return Fail(store);
+    if (!store.details.transient) return Fail(store);
+    if (parts_->spool == nullptr) return Fail(WithoutSpool(store));
     parts_->spool->Check(deadline_, [self = shared_from_this(), store](Status spool) {
       self->Continue(
           [self, spool = std::move(spool), store] { self->OnSpoolChecked(spool, store); });
@@ -714,9 +715,8 @@ void PostJob::OnStored(const Status& status) {
       return ReturnStored(result_->post_id,
                           [self = shared_from_this(), status] { self->Fail(status.error()); });
     }
-    if (parts_->spool == nullptr || status.error().code == Code::kConflict) {
-      return Fail(status.error());
-    }
+    if (status.error().code == Code::kConflict) return Fail(status.error());
+    if (parts_->spool == nullptr) return Fail(WithoutSpool(status.error()));
     return KeepInSpool(status.error());
   }
   POSTGEN_FAILPOINT("post.stored");
@@ -731,6 +731,11 @@ void PostJob::KeepInSpool(const Error& store) {
       [self = shared_from_this(), store](Status spool) {
         self->Continue([self, spool = std::move(spool), store] { self->OnKept(spool, store); });
       });
+}
+
+Error PostJob::WithoutSpool(Error store) const {
+  if (!parts_->no_spool.empty()) store.message += "; there is no spool: " + parts_->no_spool;
+  return store;
 }
 
 void PostJob::OnKept(const Status& spool, const Error& store) {

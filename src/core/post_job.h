@@ -47,6 +47,7 @@ struct PostParts {
   PostStore* store = nullptr;        // null: none
   RequestLedger* ledger = nullptr;   // null: none; REQUIRED for requests with an idempotency key
   Spool* spool = nullptr;            // null: none; where rows wait while the store is away
+  std::string no_spool;              // why there is none where there should be one; else empty
   ProfileStore* profiles = nullptr;  // null: none
   std::shared_ptr<SpendingBudget> budget;  // null: posts may cost what they like
   const PromptBuilder* prompts = nullptr;
@@ -142,6 +143,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   PostRow MakeRow(const PostResult& result) const;
   void OnStored(const Status& status);
   void KeepInSpool(const Error& store);
+  // Where a spool would have helped: what to do to have one.
+  Error WithoutSpool(Error store) const;
   void OnKept(const Status& spool, const Error& store);
   void OnDeadline();
   void Fail(Error error);

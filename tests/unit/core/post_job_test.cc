@@ -243,6 +243,19 @@ TEST_CASE("store: false writes nothing and asks no store") {
   CHECK(world.store.rows.empty());
 }
 
+TEST_CASE("a store that is away where there should be a spool: the post says what to set") {
+  World world;
+  world.parts->no_spool = "this user has no home";
+  Error away(Code::kStore, "no connection");
+  away.details.transient = true;
+  SUBCASE("before anything is paid") { world.store.check = away; }
+  SUBCASE("afterwards") { world.store.put = away; }
+  world.Start();
+  world.client.AnswerAll();
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->error->message == "no connection; there is no spool: this user has no home");
+}
+
 TEST_CASE("a store that fails after the calls: the post fails, its texts are kept in the report") {
   World world;
   world.store.put = Error(Code::kStore, "disk full");
