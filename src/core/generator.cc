@@ -166,9 +166,15 @@ std::shared_ptr<SpendingBudget> NewBudget(const Options& options, SpendingLedger
 Diagnosis DescribeSpool(const Spool& spool) {
   using Level = Diagnosis::Level;
   const SpoolStatus status = spool.status();
-  const std::string counts = std::to_string(status.totals.ready) + " posts wait, " +
-                             std::to_string(status.totals.refused) +
-                             " were refused by the store, in " + spool.folder();
+  std::string counts = std::to_string(status.totals.ready) + " posts wait, " +
+                       std::to_string(status.totals.refused) + " were refused by the store, in " +
+                       spool.folder();
+  // Such as those that were left when the store was renamed.
+  if (status.of_other_stores == 1) counts += "; 1 other spool here belongs to another store";
+  if (status.of_other_stores > 1) {
+    counts +=
+        "; " + std::to_string(status.of_other_stores) + " other spools here belong to other stores";
+  }
   if (status.totals.refused > 0) {
     return {"spool", Level::kWarning, counts + "; see: postgen spool list"};
   }

@@ -320,6 +320,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   void Adopt() {
     executor_->CancelTimer(adopt_timer_);
     for (auto& orphan : folder_.Orphans()) AdoptOne(std::move(orphan));
+    CountOthers();
     CountNow();
     adopt_timer_ = executor_->RunAt(executor_->Now() + kAdoptInterval, [weak = weak_from_this()] {
       const auto self = weak.lock();
@@ -533,6 +534,12 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   void Note(const Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {
     const MutexLock lock(&mutex_);
     status_.trouble = status.ok() ? "" : status.error().message;
+  }
+
+  void CountOthers() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const std::int64_t others = folder_.CountOthers();
+    const MutexLock lock(&mutex_);
+    status_.of_other_stores = others;
   }
 
   void CountNow() ABSL_LOCKS_EXCLUDED(mutex_) {

@@ -411,6 +411,24 @@ TEST_CASE("flush says whether anything still waits") {
   CHECK(f.store.ids.size() == 1);
 }
 
+TEST_CASE("spools of other stores are counted, however they came to be, and left alone") {
+  Fixture f;
+  const auto other = f.Open("elsewhere");
+  CHECK(f.Keep(other.get(), Row("a"), SpoolState::kOpen).ok());
+  f.folder.Write("spool/0123456789abcdef-1.spool", "left");
+  f.folder.Write("spool/0123456789abcdef-2.spool.damaged", "no spool any more");
+  const auto spool = f.Open();
+  spool->Start();
+  f.executor.RunReady();
+  CHECK(spool->status().of_other_stores == 2);
+  CHECK(f.Keep(spool.get(), Row("b"), SpoolState::kOpen).ok());
+  spool->List(f.executor.Now() + seconds(1), [](const Result<std::vector<SpooledPost>>&) {});
+  f.executor.RunReady();
+  CHECK(spool->status().of_other_stores == 2);
+  CHECK(f.folder.Read("spool/0123456789abcdef-1.spool") == "left");
+  CHECK(f.Files(".lock").size() == 2);
+}
+
 TEST_CASE("flush tries once more what the store refused, and says what it still refuses") {
   Fixture f;
   f.store.poison = "毒";

@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     with PostGenerator(**options) as generator:
         failure = _flush(generator) if arguments.action == "flush" else None
         posts = generator.list_spool()
+        others = generator.metrics().get("spool", {}).get("files_of_other_stores", 0)
     # Where the store is away there is nothing to tell but that.
     if failure is not None and not any(post["refusal"] for post in posts):
         raise failure
@@ -45,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"{post['post_id']}  {post['stock_code']}  {post['title']}  {state}")
         if not posts:
             print("nothing waits")
+    if others:
+        several = f"{others} other spools here belong to other stores"
+        common.note(several if others > 1 else "1 other spool here belongs to another store")
     if failure is None:
         return common.ALL_DONE
     common.note(f"{len(posts)} left in the spool: {failure}")
