@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -270,8 +272,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 def execute(store: dict[str, Any], sql: str) -> None:
     url = store["url"]
     if url.startswith("sqlite:"):
-        import sqlite3
-
         with sqlite3.connect(url.removeprefix("sqlite:")) as connection:
             connection.execute(sql)
         connection.close()
@@ -302,6 +302,23 @@ def test_a_key_in_one_process_after_the_other(emulator: Emulator, store: dict[st
     assert emulator.ledger()["requests_total"] == VERSIONS
     assert count_rows(store) == 1
     assert Asker(emulator, store, KEYED | {"tenant": "another"}).answer()[0] != first[0]
+
+
+def test_a_spool_that_another_program_has_locked(
+    emulator: Emulator, make_generator: MakeGenerator, store: dict[str, Any]
+) -> None:
+    """The journal is late, the row is not; and its key is paid once."""
+    generator = make_generator(emulator, store=store, cache={"url": "none:"})
+    assert stored(generator.generate({"stock_code": "2317", "kol_serial": 208})) == "stored"
+    [spool] = Path(store["spool"]).glob("*.spool")
+    with closing(sqlite3.connect(spool, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        post = generator.generate(KEYED | {"deadline_ms": 3000})
+        assert stored(post) == "stored"
+        assert len([text for text in post.warnings if "could not be journaled" in text]) == 1
+        assert generator.generate(KEYED).post_id == post.post_id
+    assert emulator.ledger()["requests_total"] == 2 * VERSIONS
+    assert count_rows(store) == 2
 
 
 def test_a_key_in_many_processes_at_once(
