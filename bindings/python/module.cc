@@ -155,16 +155,12 @@ class PythonGenerator {
 
   void RefreshProfiles() { generator_->RefreshProfiles(); }
 
+  // (row as JSON, refusal) for each post.
   py::list ListSpool(std::int64_t timeout_ms) {
     py::list listed;
     for (const SpooledPostInfo& post : ValueOrThrow(WithoutGil(
              [&] { return generator_->ListSpool(std::chrono::milliseconds(timeout_ms)); }))) {
-      py::dict entry;
-      entry["post_id"] = post.post_id;
-      entry["stock_code"] = post.stock_code;
-      entry["title"] = post.title;
-      entry["refusal"] = post.refusal;
-      listed.append(std::move(entry));
+      listed.append(py::make_tuple(py::bytes(PostRowToJson(post.row)), post.refusal));
     }
     return listed;
   }

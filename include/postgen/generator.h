@@ -63,10 +63,7 @@ class POSTGEN_EXPORT Call {
 
 // A post that waits in the spool for the store.
 struct SpooledPostInfo {
-  std::string post_id;
-  std::string stock_code;
-  std::string title;
-  WallTime created_at;
+  PostRow row;
   std::string refusal;  // why the store will not have it; empty: it waits for the store
 };
 
@@ -120,11 +117,15 @@ class POSTGEN_EXPORT PostGenerator {
   virtual void RefreshProfiles() = 0;
 
   // The posts that wait in the spool, those that dead processes left included, oldest first; none
-  // where there is no spool. Blocks for about `timeout` at the most. Thread-safe.
+  // where there is no spool; Code::kInvalidConfig where there should be one and this user has no
+  // home folder for it. Blocks for about `timeout` at the most. Thread-safe.
   virtual Result<std::vector<SpooledPostInfo>> ListSpool(std::chrono::milliseconds timeout) = 0;
 
-  // Moves what waits in the spool to the store now. Success: nothing waits any more, but for posts
-  // that the store refuses. Blocks for about `timeout` at the most. Thread-safe.
+  // Moves what waits in the spool to the store now, and tries once more what the store refused
+  // before. Success: nothing is left in it. Where the store still refuses posts, they stay, and the
+  // error (Code::kStore) names their count and the first refusal. Without a spool as ListSpool().
+  // Blocks for about `timeout` at the
+  // most. Thread-safe.
   virtual Status FlushSpool(std::chrono::milliseconds timeout) = 0;
 
   // Creates or completes the tables of the store; one line for each change. Blocks. Thread-safe.

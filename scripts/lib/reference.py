@@ -68,7 +68,7 @@ def _bounds(field: Mapping[str, Any]) -> str:
     if low is None and high is None:
         return ""
     if field["type"] == "string":
-        return f"at most {high} characters"
+        return f"{low} to {high} characters" if low else f"at most {high} characters"
     return f"{low} to {high}" if low is not None else f"at most {high}"
 
 

@@ -56,6 +56,10 @@ Error LateError(std::string_view what) {
   return {Code::kStore, std::string(what) + " did not answer in time"};
 }
 
+Error NoSpoolError(const std::string& why) {
+  return {Code::kInvalidConfig, "there is no spool: " + why, "store.spool"};
+}
+
 std::shared_ptr<const PostResult> RefusedResult(const PostRequest& request, Error error) {
   auto result = std::make_shared<PostResult>();
   result->error = std::move(error);
@@ -172,9 +176,15 @@ std::shared_ptr<SpendingBudget> NewBudget(const Options& options, SpendingLedger
 Diagnosis DescribeSpool(const Spool& spool) {
   using Level = Diagnosis::Level;
   const SpoolStatus status = spool.status();
-  const std::string counts = std::to_string(status.totals.ready) + " posts wait, " +
-                             std::to_string(status.totals.refused) +
-                             " were refused by the store, in " + spool.folder();
+  std::string counts = std::to_string(status.totals.ready) + " posts wait, " +
+                       std::to_string(status.totals.refused) + " were refused by the store, in " +
+                       spool.folder();
+  // Such as those that were left when the store was renamed.
+  if (status.of_other_stores == 1) counts += "; 1 other spool here belongs to another store";
+  if (status.of_other_stores > 1) {
+    counts +=
+        "; " + std::to_string(status.of_other_stores) + " other spools here belong to other stores";
+  }
   if (status.totals.refused > 0) {
     return {"spool", Level::kWarning, counts + "; see: postgen spool list"};
   }
@@ -268,6 +278,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   if (parts.store != nullptr) {
     // These belong to the store that the options name.
     engine->stores.spool.reset();
+    engine->stores.no_spool.clear();
     engine->stores.ledger.reset();
     engine->stores.spending.reset();
     engine->stores.posts = std::move(parts.store);
@@ -328,6 +339,7 @@ Result<std::unique_ptr<PostGenerator>> GeneratorImpl::Make(Options options, Part
   shared->template_writer = engine->template_writer.get();
   shared->store = engine->stores.posts.get();
   shared->spool = engine->stores.spool.get();
+  shared->no_spool = engine->stores.no_spool;
   shared->ledger = engine->stores.ledger.get();
   shared->profiles = engine->stores.profiles.get();
   shared->prompts = engine->prompts.get();
@@ -622,6 +634,8 @@ std::vector<Diagnosis> GeneratorImpl::Diagnose(milliseconds timeout) {
   if (spool) {
     report("spool", "the spool", &*spool, "");
     if (found.back().level == Level::kOk) found.back() = DescribeSpool(*engine_->stores.spool);
+  } else if (!engine_->stores.no_spool.empty()) {
+    found.push_back({"spool", Level::kWarning, "none: " + engine_->stores.no_spool});
   }
   if (profiles) {
     report("profiles", "the profile store", &*profiles, "readable");
@@ -642,17 +656,17 @@ Result<std::vector<SpooledPostInfo>> GeneratorImpl::ListSpool(milliseconds timeo
   if (forked()) return ForkedError();
   if (engine_->reactor->InThread()) return ReentrantError();
   Spool* const spool = engine_->stores.spool.get();
+  if (!engine_->stores.no_spool.empty()) return NoSpoolError(engine_->stores.no_spool);
   if (spool == nullptr) return std::vector<SpooledPostInfo>();
   timeout = Bounded(timeout);
   Answer<std::vector<SpooledPost>> answer([&](Spool::ListCallback done) {
     spool->List(engine_->reactor->Now() + timeout, std::move(done));
   });
-  const auto posts = answer.Wait(timeout + milliseconds(500), "the spool");
+  auto posts = answer.Wait(timeout + milliseconds(500), "the spool");
   if (!posts.ok()) return posts.error();
   std::vector<SpooledPostInfo> listed;
-  for (const SpooledPost& post : *posts) {
-    listed.push_back(
-        {post.row.post_id, post.row.stock_code, post.row.title, post.row.created_at, post.refusal});
+  for (SpooledPost& post : *posts) {
+    listed.push_back({std::move(post.row), std::move(post.refusal)});
   }
   return listed;
 }
@@ -661,6 +675,7 @@ Status GeneratorImpl::FlushSpool(milliseconds timeout) {
   if (forked()) return ForkedError();
   if (engine_->reactor->InThread()) return ReentrantError();
   Spool* const spool = engine_->stores.spool.get();
+  if (!engine_->stores.no_spool.empty()) return NoSpoolError(engine_->stores.no_spool);
   if (spool == nullptr) return {};
   timeout = Bounded(timeout);
   Answer<void> answer([&](Spool::DoneCallback done) {

@@ -20,6 +20,7 @@ void WriteSpool(const SpoolStatus& spool, JsonWriter* json) {
   json->Key("moved").Int(spool.moved);
   json->Key("adopted").Int(spool.adopted);
   json->Key("damaged_files").Int(spool.set_aside);
+  json->Key("files_of_other_stores").Int(spool.of_other_stores);
   json->EndObject();
 }
 

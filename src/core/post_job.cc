@@ -18,8 +18,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A profile or a schema that takes longer than this, or than a quarter of the post's time, is away;
-// the post goes on or fails without waiting for its own deadline.
+// A profile, a schema, a key or a journal that takes longer than this, or than a quarter of the
+// post's time, is away; the post goes on or fails without waiting for its own deadline.
 constexpr milliseconds kLookupLimit{5000};
 
 // How often a post looks whether another one of its idempotency key has ended.
@@ -107,7 +107,7 @@ void PostJob::Begin() {
 }
 
 void PostJob::ClaimKey() {
-  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
+  const TimePoint limit = KeyDeadline();
   parts_->ledger->Claim(claim_, limit, [self = shared_from_this()](Result<ClaimAnswer> answer) {
     self->Continue([self, answer = std::move(answer)] { self->OnClaim(answer); });
   });
@@ -130,6 +130,7 @@ void PostJob::OnClaim(const Result<ClaimAnswer>& answer) {
       return AwaitOwnersRow(now + std::min<Duration>(kOwnersSpool, (deadline_ - now) / 4));
     }
     case ClaimAnswer::State::kRunning:
+      awaits_other_ = true;
       return ReturnStored(answer->post_id, [self] {
         self->claim_timer_ = self->parts_->executor->RunAt(
             self->parts_->executor->Now() + kClaimPoll, [self] { self->ClaimKey(); });
@@ -165,7 +166,7 @@ void PostJob::RenewClaim() {
 }
 
 void PostJob::ReturnStored(const std::string& post_id, Task absent) {
-  const TimePoint limit = std::min(deadline_, parts_->executor->Now() + kLookupLimit);
+  const TimePoint limit = KeyDeadline();
   // A callback must be copyable.
   auto shared_absent = std::make_shared<Task>(std::move(absent));
   parts_->store->Get(
@@ -218,10 +219,23 @@ void PostJob::EndClaim() {
   const TimePoint limit = parts_->executor->Now() + kLookupLimit;
   if (result_->ok() && result_->stored == Stored::kStored) {
     parts_->ledger->Finish(claim_, limit, [](const Status& /*status*/) {});
-  } else if (!writing_) {
+  } else if (!MayBecomeRow()) {
     parts_->ledger->Release(claim_, limit, [](const Status& /*status*/) {});
   }
-  // Else a row may be there or come from the spool; until the lease ends, nobody makes another.
+  // Until the lease ends, nobody makes another; then the next caller goes on under the same post
+  // id.
+}
+
+bool PostJob::MayBecomeRow() const {
+  const bool unwanted = result_->error.has_value() && result_->error->code == Code::kCancelled;
+  return writing_ || (journaled_ && !unwanted);
+}
+
+// Before anything is paid a store that does not answer is away; who waits for another's post, or
+// has a text to lose, waits longer.
+TimePoint PostJob::KeyDeadline() const {
+  if (!awaits_other_ && !writing_) return LookupDeadline();
+  return std::min(deadline_, parts_->executor->Now() + kLookupLimit);
 }
 
 TimePoint PostJob::LookupDeadline() const {
@@ -242,7 +256,8 @@ void PostJob::CheckStore() {
 void PostJob::OnStoreChecked(const Status& status) {
   if (!status.ok()) {
     const Error& store = status.error();
-    if (parts_->spool == nullptr || !store.details.transient) return Fail(store);
+    if (!store.details.transient) return Fail(store);
+    if (parts_->spool == nullptr) return Fail(WithoutSpool(store));
     parts_->spool->Check(deadline_, [self = shared_from_this(), store](Status spool) {
       self->Continue(
           [self, spool = std::move(spool), store] { self->OnSpoolChecked(spool, store); });
@@ -549,20 +564,34 @@ void PostJob::Journal(std::size_t index) {
     }
   }
   Choose(result_->versions[index].version_number, &so_far);
-  parts_->spool->Keep(MakeRow(so_far), SpoolState::kOpen, deadline_,
-                      [self = shared_from_this(), index](Status status) {
-                        self->Continue([self, index, status = std::move(status)] {
-                          POSTGEN_FAILPOINT("version.journaled");
-                          if (!status.ok()) {
-                            self->result_->warnings.push_back("a version could not be journaled (" +
-                                                              status.error().message + ')');
-                          }
-                          self->ReportVersion(index);
-                        });
-                      });
+  // A late journal may cost a version its safety from a crash, never the post its row: at the end
+  // of generation this leaves three quarters of the reserve.
+  const TimePoint limit = LookupDeadline();
+  // A thread that hangs in an fsync does not see its deadlines.
+  tasks_[index].journal_timer = parts_->executor->RunAt(limit, [self = shared_from_this(), index] {
+    self->OnJournaled(index, Error(Code::kStore, "the spool did not answer in time"));
+  });
+  parts_->spool->Keep(
+      MakeRow(so_far), SpoolState::kOpen, limit, [self = shared_from_this(), index](Status status) {
+        self->Continue(
+            [self, index, status = std::move(status)] { self->OnJournaled(index, status); });
+      });
+}
+
+void PostJob::OnJournaled(std::size_t index, const Status& status) {
+  VersionTask& task = tasks_[index];
+  if (task.reported) return;  // the answer came after its time
+  parts_->executor->CancelTimer(task.journal_timer);
+  POSTGEN_FAILPOINT("version.journaled");
+  if (!status.ok() && !std::exchange(journal_failed_, true)) {
+    result_->warnings.push_back("a version could not be journaled (" + status.error().message +
+                                ')');
+  }
+  ReportVersion(index);
 }
 
 void PostJob::ReportVersion(std::size_t index) {
+  tasks_[index].reported = true;
   Event done;
   done.type = Event::Type::kVersionDone;
   done.version_number = result_->versions[index].version_number;
@@ -582,6 +611,9 @@ void PostJob::LeaveCalls() {
 // The model's time is over: what is finished makes the post.
 void PostJob::OnGenerationDue() {
   if (ended_ || last_version_at_.has_value()) return;
+  const auto has_ended = [](const VersionTask& task) { return task.ended; };
+  // All texts are there; the journal has a time of its own.
+  if (!tasks_.empty() && std::all_of(tasks_.begin(), tasks_.end(), has_ended)) return;
   result_->deadline_hit = true;
   if (tasks_.empty()) {
     return Fail(Error(Code::kDeadline, "no version could be started before the post was due",
@@ -683,9 +715,8 @@ void PostJob::OnStored(const Status& status) {
       return ReturnStored(result_->post_id,
                           [self = shared_from_this(), status] { self->Fail(status.error()); });
     }
-    if (parts_->spool == nullptr || status.error().code == Code::kConflict) {
-      return Fail(status.error());
-    }
+    if (status.error().code == Code::kConflict) return Fail(status.error());
+    if (parts_->spool == nullptr) return Fail(WithoutSpool(status.error()));
     return KeepInSpool(status.error());
   }
   POSTGEN_FAILPOINT("post.stored");
@@ -700,6 +731,11 @@ void PostJob::KeepInSpool(const Error& store) {
       [self = shared_from_this(), store](Status spool) {
         self->Continue([self, spool = std::move(spool), store] { self->OnKept(spool, store); });
       });
+}
+
+Error PostJob::WithoutSpool(Error store) const {
+  if (!parts_->no_spool.empty()) store.message += "; there is no spool: " + parts_->no_spool;
+  return store;
 }
 
 void PostJob::OnKept(const Status& spool, const Error& store) {
@@ -738,6 +774,7 @@ void PostJob::Finish() {
   ended_ = true;
   parts_->executor->CancelTimer(deadline_timer_);
   parts_->executor->CancelTimer(generation_timer_);
+  for (const VersionTask& task : tasks_) parts_->executor->CancelTimer(task.journal_timer);
   EndClaim();
   for (std::size_t i = 0; i < tasks_.size(); ++i) {
     VersionResult& version = result_->versions[i];

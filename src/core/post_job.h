@@ -47,6 +47,7 @@ struct PostParts {
   PostStore* store = nullptr;        // null: none
   RequestLedger* ledger = nullptr;   // null: none; REQUIRED for requests with an idempotency key
   Spool* spool = nullptr;            // null: none; where rows wait while the store is away
+  std::string no_spool;              // why there is none where there should be one; else empty
   ProfileStore* profiles = nullptr;  // null: none
   std::shared_ptr<SpendingBudget> budget;  // null: posts may cost what they like
   const PromptBuilder* prompts = nullptr;
@@ -88,6 +89,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
     CachedCalls::Ticket call = 0;
     std::string provider;  // that answered; empty: the client's only one
     bool ended = false;
+    TimerId journal_timer = 0;
+    bool reported = false;  // it ended, and its journal has answered or is too late
   };
 
   // Runs `continuation` on the executor's thread (at once if this is it), unless the post has ended
@@ -103,9 +106,12 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   void AwaitOwnersRow(TimePoint until);
   void RenewClaim();
   void EndClaim();
+  // Of a post that ends: its row may be there, or come from the spool.
+  bool MayBecomeRow() const;
   void Begin();
 
   TimePoint LookupDeadline() const;
+  TimePoint KeyDeadline() const;
   void CheckStore();
   void FindProfile();
   void OnStoreChecked(const Status& status);
@@ -126,6 +132,7 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   VersionResult FillFromTemplate(std::size_t index, VersionResult failed);
   void EndVersion(std::size_t index, VersionResult version);
   void Journal(std::size_t index);
+  void OnJournaled(std::size_t index, const Status& status);
   void ReportVersion(std::size_t index);
   void OnGenerationDue();
   void EndLateVersions();
@@ -136,6 +143,8 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   PostRow MakeRow(const PostResult& result) const;
   void OnStored(const Status& status);
   void KeepInSpool(const Error& store);
+  // Where a spool would have helped: what to do to have one.
+  Error WithoutSpool(Error store) const;
   void OnKept(const Status& spool, const Error& store);
   void OnDeadline();
   void Fail(Error error);
@@ -174,12 +183,14 @@ class PostJob final : public std::enable_shared_from_this<PostJob> {
   TimerId deadline_timer_ = 0;
   TimerId generation_timer_ = 0;
   RequestClaim claim_;
-  bool claimed_ = false;  // the idempotency key is ours
+  bool claimed_ = false;       // the idempotency key is ours
+  bool awaits_other_ = false;  // it was somebody else's
   TimerId claim_timer_ = 0;
   bool writing_ = false;  // a row may be there
   bool store_checked_ = false;
   std::optional<Error> store_away_;  // it was found away before anything was paid
-  bool journaled_ = false;           // the spool has what is finished of this post
+  bool journaled_ = false;           // the spool has, or may have, what is finished of this post
+  bool journal_failed_ = false;      // a warning says so
   bool profile_found_ = false;
   std::optional<KolProfile> profile_;
   VersionRules rules_;

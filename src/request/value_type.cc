@@ -159,6 +159,10 @@ std::string ValueType<double>::Violation(const Rule& rule, double value) {
 
 std::string ValueType<std::string>::Expectation(const Rule& rule) {
   if (!HasMax(rule)) return "must be a string";
+  if (HasMin(rule)) {
+    return "must be a string of " + std::to_string(rule.min) + " to " + std::to_string(rule.max) +
+           " characters";
+  }
   return "must be a string of at most " + std::to_string(rule.max) + " characters";
 }
 
@@ -180,9 +184,9 @@ bool ValueType<std::string>::Read(const JsonValue& value, const Rule& /*rule*/, 
 
 std::string ValueType<std::string>::Violation(const Rule& rule, const std::string& value) {
   if (std::string violation = Violated(rule.check, value); !violation.empty()) return violation;
-  if (HasMax(rule) && CountCodePoints(value) > static_cast<std::size_t>(rule.max)) {
-    return Expectation(rule);
-  }
+  if (!HasMin(rule) && !HasMax(rule)) return {};
+  const auto characters = static_cast<std::int64_t>(CountCodePoints(value));
+  if (characters < rule.min || characters > rule.max) return Expectation(rule);
   return {};
 }
 

@@ -146,14 +146,14 @@ struct ValueType<std::map<std::string, ModelPrice>> {
   static void Write(const Map& value, JsonWriter* json);
 };
 
-// An empty text is an absent one.
+// An empty text is an absent one, but where the rule asks for some length.
 template <typename T>
 struct ValueType<std::optional<T>> : ValueType<T> {
   static bool Read(const JsonValue& value, const Rule& rule, Reading reading,
                    std::optional<T>* out) {
     if (!ValueType<T>::Read(value, rule, reading, &out->emplace())) return false;
     if constexpr (std::is_same_v<T, std::string>) {
-      if ((*out)->empty()) out->reset();
+      if ((*out)->empty() && rule.min < 1) out->reset();
     }
     return true;
   }

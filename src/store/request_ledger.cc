@@ -43,7 +43,19 @@ LedgerSql MakeLedgerSql(SqlDialect dialect) {
               now + " OR r.owner = excluded.owner)) RETURNING post_id";
   sql.look = "SELECT post_id, request_hash, state FROM " + table +
              " WHERE tenant = " + parameter(1) + " AND request_key = " + parameter(2);
+  // Rows that somebody else has locked are skipped, and what was renewed meanwhile is kept.
+  const std::string expired = "expires_at_ms <= " + now;
+  const std::string skip = dialect == SqlDialect::kPostgres ? " FOR UPDATE SKIP LOCKED" : "";
+  const std::string clear = "DELETE FROM " + table +
+                            " WHERE (tenant, request_key) IN (SELECT tenant, request_key FROM " +
+                            table + " WHERE " + parameter(3) + " LIKE '00%' AND " + expired +
+                            " LIMIT " + std::to_string(kMostCleared) + skip + ") AND " + expired;
   sql.finish = "UPDATE " + table + " SET state = 'done'" + ours;
+  if (dialect == SqlDialect::kPostgres) {
+    sql.finish.insert(0, "WITH cleared AS (" + clear + ") ");
+  } else {
+    sql.clear = clear;
+  }
   sql.release = "DELETE FROM " + table + ours;
   return sql;
 }

@@ -23,6 +23,8 @@ inline constexpr std::chrono::milliseconds kLease{15000};
 inline constexpr std::chrono::milliseconds kLeaseRenewal{5000};
 // For so long a key returns its post.
 inline constexpr std::chrono::hours kKeyLifetime{24};
+// So many expired keys are deleted after one post in 256, which is more than were made meanwhile.
+inline constexpr int kMostCleared = 1000;
 
 struct RequestClaim {
   std::string tenant;
@@ -69,9 +71,13 @@ class RequestLedger {
 
 struct LedgerSql {
   std::string create;
-  std::string claim;    // tenant, key, request_hash, post_id, owner -> post_id, or no row
-  std::string look;     // tenant, key -> post_id, request_hash, state
-  std::string finish;   // tenant, key, owner
+  std::string claim;   // tenant, key, request_hash, post_id, owner -> post_id, or no row
+  std::string look;    // tenant, key -> post_id, request_hash, state
+  std::string finish;  // tenant, key, owner
+  // tenant, key, owner: after some of the posts (owners are random), deletes keys that have
+  // expired, kMostCleared at the most. PostgreSQL does it with `finish`, at no round trip; there it
+  // is empty.
+  std::string clear;
   std::string release;  // tenant, key, owner
 };
 

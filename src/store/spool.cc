@@ -73,6 +73,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     if (!finish) return;
     WriteNow();
     flushing_.push_back(std::move(finish));
+    retry_refused_ = true;
     Adopt();
     Move();
   }
@@ -319,6 +320,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   void Adopt() {
     executor_->CancelTimer(adopt_timer_);
     for (auto& orphan : folder_.Orphans()) AdoptOne(std::move(orphan));
+    CountOthers();
     CountNow();
     adopt_timer_ = executor_->RunAt(executor_->Now() + kAdoptInterval, [weak = weak_from_this()] {
       const auto self = weak.lock();
@@ -368,10 +370,17 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
       EndFlush(opened);
       return MoveLater();
     }
+    if (const Status retried = RetryRefused(); !retried.ok()) {
+      // Tried again, and the flush ended, when the file is free.
+      if (retried.error().code == Code::kBusy) return WriteLater();
+      Note(retried);
+      EndFlush(retried);
+      return MoveLater();
+    }
     const auto from = std::find_if(held_.begin(), held_.end(),
                                    [](const auto& held) { return held->file->totals().ready > 0; });
     if (from == held_.end()) {
-      if (!write_posted_) EndFlush({});
+      if (!write_posted_) EndFlush(DescribeRefused());
       return;
     }
     auto posts = (*from)->file->Read(SpoolState::kReady, kBatch);
@@ -396,6 +405,40 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
         });
       });
     }
+  }
+
+  // For a flush: what a store refused it may take by now, as when a column was made wider.
+  // REQUIRES: all files are open.
+  Status RetryRefused() {
+    if (!retry_refused_) return {};
+    for (const auto& held : held_) {
+      if (held->file->totals().refused == 0) continue;
+      if (Status retried = held->file->RetryRefused(); !retried.ok()) {
+        if (!retried.error().details.transient) held->Distrust();
+        return retried;
+      }
+    }
+    retry_refused_ = false;
+    CountNow();
+    return {};
+  }
+
+  // An error if posts are left that the store refuses. REQUIRES: all files are open.
+  Status DescribeRefused() {
+    std::int64_t count = 0;
+    std::string first;
+    for (const auto& held : held_) {
+      const std::int64_t refused = held->file->totals().refused;
+      count += refused;
+      if (refused == 0 || !first.empty()) continue;
+      const auto posts = held->file->Read(SpoolState::kRefused, 1);
+      if (!posts.ok()) return posts.error();
+      if (!posts->empty()) first = posts->front().refusal;
+    }
+    if (count == 0) return {};
+    return Error(Code::kStore,
+                 std::to_string(count) + (count == 1 ? " post stays" : " posts stay") +
+                     " in the spool, refused: " + first + ". See: postgen spool list --json");
   }
 
   void OnMoved(std::size_t index, Status status) {
@@ -493,6 +536,12 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     status_.trouble = status.ok() ? "" : status.error().message;
   }
 
+  void CountOthers() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const std::int64_t others = folder_.CountOthers();
+    const MutexLock lock(&mutex_);
+    status_.of_other_stores = others;
+  }
+
   void CountNow() ABSL_LOCKS_EXCLUDED(mutex_) {
     SpoolTotals sum;
     for (const auto& held : held_) {
@@ -523,6 +572,7 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
   bool write_posted_ = false;
   std::shared_ptr<Batch> batch_;
   std::vector<DoneCallback> flushing_;
+  bool retry_refused_ = false;  // a flush was asked for, and has not come so far
   Duration pause_ = kFirstPause;
   TimerId write_timer_ = 0;
   TimerId move_timer_ = 0;

@@ -31,7 +31,10 @@ struct SpoolStatus {
   std::int64_t moved = 0;      // to the store, since the start
   std::int64_t adopted = 0;    // from files of dead processes
   std::int64_t set_aside = 0;  // damaged files, kept under another name
-  std::string trouble;         // the last failure to write or to move; empty: none since a success
+  // Files in the folder that this spool leaves alone, as of the last look for those of dead
+  // processes.
+  std::int64_t of_other_stores = 0;
+  std::string trouble;  // the last failure to write or to move; empty: none since a success
 };
 
 class Spool {
@@ -63,7 +66,8 @@ class Spool {
   // What was kept open of a post is all there will be of it: to be moved.
   void Release(std::string post_id);
 
-  // Tries at once to move everything; success: nothing waits any more.
+  // Tries at once to move everything, once more what the store refused before; success: nothing is
+  // left. Posts that are refused stay, and the error names their count and the first refusal.
   void Flush(TimePoint deadline, DoneCallback done);
 
   // The posts of this spool that wait (kReady) and that the store refused.

@@ -9,6 +9,8 @@
 namespace postgen {
 namespace {
 
+constexpr std::string_view kDamagedRefusal = "its bytes are not those that were written";
+
 // In the header of every spool: "pgsp".
 constexpr std::int64_t kSpoolApplicationId = 0x70677370;
 
@@ -148,6 +150,20 @@ Status SpoolFile::Release(const std::string& post_id) {
   return {};
 }
 
+Status SpoolFile::RetryRefused() {
+  auto retry = SqliteStatement::Prepare(
+      file_.get(), "UPDATE spooled SET state = ?, refusal = '' WHERE state = ? AND refusal <> ?");
+  if (!retry.ok()) return retry.error();
+  const SqlValue values[] = {static_cast<std::int64_t>(SpoolState::kReady),
+                             static_cast<std::int64_t>(SpoolState::kRefused), kDamagedRefusal};
+  if (Status bound = retry->Bind(values); !bound.ok()) return bound;
+  if (const auto done = retry->Step(); !done.ok()) return done.error();
+  const std::int64_t retried = file_->changes();
+  totals_.Add(SpoolState::kRefused, -retried, 0);
+  totals_.Add(SpoolState::kReady, retried, 0);
+  return {};
+}
+
 bool SpoolFile::Has(const std::string& post_id) {
   auto select = SqliteStatement::Prepare(file_.get(), "SELECT 1 FROM spooled WHERE post_id = ?");
   const SqlValue id = std::string_view(post_id);
@@ -182,7 +198,7 @@ Result<std::vector<SpooledPost>> SpoolFile::Read(SpoolState state, std::size_t l
     if (state != SpoolState::kRefused &&
         TextOf(select->Column(2, SqlKind::kText)) != HashOf(values)) {
       post.state = SpoolState::kRefused;
-      post.refusal = "its bytes are not those that were written";
+      post.refusal = kDamagedRefusal;
       damaged.push_back(std::move(post));
     } else {
       posts.push_back(std::move(post));

@@ -58,6 +58,10 @@ class SpoolFile {
   // snapshot.
   Status Release(const std::string& post_id);
 
+  // What the store refused waits for it again, as if it had never been tried; not the posts whose
+  // bytes are not those that were written.
+  Status RetryRefused();
+
   bool Has(const std::string& post_id);
   // After a failed write: syncs anew what the file may not have on the disk.
   Status Settle() { return file_->Settle(); }

@@ -106,6 +106,17 @@ std::vector<std::unique_ptr<SpoolClaim>> SpoolFolder::Orphans() {
   return orphans;
 }
 
+std::int64_t SpoolFolder::CountOthers() const {
+  std::int64_t count = 0;
+  std::error_code error;
+  for (fs::directory_iterator entry(folder_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.ends_with(kSuffix) && !name.starts_with(prefix_)) ++count;
+  }
+  return count;
+}
+
 Status SpoolFolder::CheckRoom() const {
   if (HasDiskRoom(folder_)) return {};
   return Error(Code::kBusy,

@@ -3,6 +3,7 @@
 #ifndef POSTGEN_SRC_STORE_SPOOL_FOLDER_H_
 #define POSTGEN_SRC_STORE_SPOOL_FOLDER_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -45,6 +46,9 @@ class SpoolFolder {
   Result<std::unique_ptr<SpoolClaim>> New();
   // The files that no living process holds, now held.
   std::vector<std::unique_ptr<SpoolClaim>> Orphans();
+  // How many files here are of other stores, or of one that was called something else before; by
+  // their names.
+  std::int64_t CountOthers() const;
   // kBusy: the disk that the folder is on has hardly any room left.
   Status CheckRoom() const;
 

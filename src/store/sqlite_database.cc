@@ -174,7 +174,8 @@ Result<ClaimAnswer> SqliteDatabase::Claim(const RequestClaim& claim) {
 }
 
 Status SqliteDatabase::FinishClaim(const RequestClaim& claim) {
-  return ChangeClaim(ledger_.finish, claim);
+  if (Status finished = ChangeClaim(ledger_.finish, claim); !finished.ok()) return finished;
+  return ChangeClaim(ledger_.clear, claim);
 }
 
 Status SqliteDatabase::ReleaseClaim(const RequestClaim& claim) {

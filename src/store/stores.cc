@@ -108,6 +108,8 @@ Result<Stores> OpenStores(const StoreOptions& store, const ProfileOptions& profi
     settings.target = posts_at->kind == Kind::kPostgres ? posts_at->postgres.shown : posts_at->path;
     settings.max_bytes = store.spool_max_bytes;
     stores.spool = std::make_unique<Spool>(std::move(settings), stores.posts.get(), loop);
+  } else if (posts_at->kind == Kind::kPostgres && store.spool.empty()) {
+    stores.no_spool = "this user has no home folder; set store.spool";
   }
   if (*found) {
     stores.profiles =

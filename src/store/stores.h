@@ -3,6 +3,7 @@
 #define POSTGEN_SRC_STORE_STORES_H_
 
 #include <memory>
+#include <string>
 
 #include "postgen/options.h"
 #include "postgen/post_store.h"
@@ -22,6 +23,8 @@ struct Stores {
   std::unique_ptr<RequestLedger> ledger;     // beside `posts`; null where nothing would last
   std::unique_ptr<SpendingLedger> spending;  // the same
   std::unique_ptr<Spool> spool;              // of `posts`, which outlives it; null: there is none
+  // Why there is no spool where there should be one, and what to set; else empty.
+  std::string no_spool;
 };
 
 // Checks the URLs (kInvalidConfig naming store.url or profiles.url, never a password) and connects

@@ -61,7 +61,7 @@ Status ReleaseAndWait(RequestLedger* ledger, const RequestClaim& claim) {
 }
 
 void CheckRequestLedgerContract(RequestLedger* one, RequestLedger* other,
-                                const std::function<void(const std::string& sql)>& execute) {
+                                const std::function<std::string(const std::string& sql)>& query) {
   SUBCASE("a key is taken once, and told to the others with the owner's post id") {
     const ClaimAnswer first = Claim(one, TestClaim("a"));
     CHECK(first.state == State::kOurs);
@@ -92,17 +92,37 @@ void CheckRequestLedgerContract(RequestLedger* one, RequestLedger* other,
 
   SUBCASE("a lease that ended is taken over under the same post id; an expired key is free") {
     Claim(one, TestClaim("a"));
-    execute("UPDATE postgen_requests SET lease_until_ms = 0");
+    query("UPDATE postgen_requests SET lease_until_ms = 0");
     CHECK(Claim(other, TestClaim("b", "else")).state == State::kConflict);
     const ClaimAnswer taken = Claim(other, TestClaim("b"));
     CHECK(taken.state == State::kOurs);
     CHECK(taken.post_id == "post-of-a");
     CHECK(Claim(one, TestClaim("a")).state == State::kRunning);
 
-    execute("UPDATE postgen_requests SET state = 'done', expires_at_ms = 0");
+    query("UPDATE postgen_requests SET state = 'done', expires_at_ms = 0");
     const ClaimAnswer anew = Claim(one, TestClaim("c", "else"));
     CHECK(anew.state == State::kOurs);
     CHECK(anew.post_id == "post-of-c");
+  }
+
+  SUBCASE("expired keys are deleted with the end of some posts") {
+    // It is the turn of those whose owner's name begins so.
+    const RequestClaim cleaner = TestClaim("00");
+    Claim(one, cleaner);
+    for (const std::string key : {"old", "older", "living"}) {
+      RequestClaim claim = TestClaim("a");
+      claim.key = key;
+      Claim(other, claim);
+    }
+    query("UPDATE postgen_requests SET expires_at_ms = 0 WHERE request_key LIKE 'old%'");
+    RequestClaim finished = TestClaim("a");
+    finished.key = "living";
+    CHECK(FinishAndWait(other, finished).ok());
+    CHECK(query("SELECT count(*) FROM postgen_requests") == "4");
+    CHECK(FinishAndWait(one, cleaner).ok());
+    CHECK(query("SELECT count(*) FROM postgen_requests WHERE state = 'done'") == "2");
+    CHECK(query("SELECT count(*) FROM postgen_requests") == "2");
+    CHECK(Claim(other, finished).state == State::kDone);
   }
 
   SUBCASE("of many who ask at once one has it") { CheckRace(one, other); }

@@ -17,10 +17,11 @@ Result<ClaimAnswer> ClaimAndWait(RequestLedger* ledger, const RequestClaim& clai
 Status FinishAndWait(RequestLedger* ledger, const RequestClaim& claim);
 Status ReleaseAndWait(RequestLedger* ledger, const RequestClaim& claim);
 
-// `one` and `other` are of two processes on one table, as far as they can tell; `execute` runs SQL
-// on it. Call it from a test case: it has subcases, each of which needs a table of its own.
+// `one` and `other` are of two processes on one table, as far as they can tell; `query` runs SQL
+// on it and returns the first value it tells, if any. Call it from a test case: it has subcases,
+// each of which needs a table of its own.
 void CheckRequestLedgerContract(RequestLedger* one, RequestLedger* other,
-                                const std::function<void(const std::string& sql)>& execute);
+                                const std::function<std::string(const std::string& sql)>& query);
 
 }  // namespace postgen
 

@@ -314,6 +314,22 @@ def test_doctor_checks_the_rest_without_a_key(tmp_path: Path) -> None:
     assert (levels["llm"], levels["store"]) == ("error", "ok")
 
 
+def test_spools_of_other_stores_are_told(emulator: Emulator, tmp_path: Path) -> None:
+    """Such as one that was left when the store's URL was changed: nobody would move it."""
+    flags = [f"--store=sqlite:{tmp_path / 'posts.db'}", f"--store-spool={tmp_path}"]
+    for name in ("0123456789abcdef-1.spool", "0123456789abcdef-2.spool"):
+        (tmp_path / name).write_bytes(b"not looked at")
+    told = "2 other spools here belong to other stores"
+    listed = postgen_command("spool", "list", *flags)
+    assert (listed.stdout, listed.returncode) == ("nothing waits\n", 0)
+    assert listed.stderr == f"postgen: {told}\n"
+    doctor = postgen_command("doctor", *flags, *llm_flags(emulator), "--json")
+    findings = {finding["subject"]: finding for finding in json.loads(doctor.stdout)}
+    assert findings["spool"]["message"].endswith(f"in {tmp_path}; {told}")
+    assert findings["spool"]["level"] == "ok"
+    assert (tmp_path / "0123456789abcdef-1.spool").read_bytes() == b"not looked at"
+
+
 def test_migrate(tmp_path: Path) -> None:
     store = f"--store=sqlite:{tmp_path / 'posts.db'}"
     first = postgen_command("migrate", store)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +102,38 @@ def test_the_spool_by_hand(emulator: Emulator, postgres: Postgres, tmp_path: Pat
     assert (flushed.stdout, flushed.stderr, flushed.returncode) == ("nothing waits\n", "", 0)
     assert postgres.texts() == dict(made)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_post_that_the_store_refused_is_told_whole_and_moved_when_it_can_be(
+    emulator: Emulator, postgres: Postgres, tmp_path: Path
+) -> None:
+    store = [f"--store={postgres.url}", f"--store-spool={tmp_path}"]
+    query(postgres.url, "ALTER TABLE post_records ALTER COLUMN title TYPE varchar(2)")
+    postgres.stop()
+    made = postgen_command(
+        "generate", *REQUEST_FLAGS, *llm_flags(emulator), *store,
+        "--title=四個字的", "--content=內文", "--json",
+    )  # fmt: skip
+    reply = json.loads(made.stdout)
+    assert reply["postgen"]["stored"] == "spooled"
+
+    postgres.start()
+    for _ in range(2):
+        flushed = postgen_command("spool", "flush", *store)
+        assert flushed.returncode == 1
+        assert flushed.stdout.startswith(f"{reply['post_id']}  2330  四個字的  ")
+        assert flushed.stderr.startswith("postgen: 1 left in the spool: 1 post stays")
+    listed = postgen_command("spool", "list", *store, "--json")
+    assert listed.returncode == 0
+    [post] = json.loads(listed.stdout)
+    assert post["content"] == reply["content"]["content"] == "內文"
+    assert (post["title"], post["kol_serial"], post["status"]) == ("四個字的", 208, "draft")
+    assert post["refusal"]
+
+    query(postgres.url, "ALTER TABLE post_records ALTER COLUMN title TYPE varchar(200)")
+    done = postgen_command("spool", "flush", *store)
+    assert (done.stdout, done.stderr, done.returncode) == ("nothing waits\n", "", 0)
+    assert postgres.texts() == {reply["post_id"]: "內文"}
 
 
 def test_a_full_spool_takes_no_new_posts(
@@ -238,8 +272,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
 def execute(store: dict[str, Any], sql: str) -> None:
     url = store["url"]
     if url.startswith("sqlite:"):
-        import sqlite3
-
         with sqlite3.connect(url.removeprefix("sqlite:")) as connection:
             connection.execute(sql)
         connection.close()
@@ -270,6 +302,23 @@ def test_a_key_in_one_process_after_the_other(emulator: Emulator, store: dict[st
     assert emulator.ledger()["requests_total"] == VERSIONS
     assert count_rows(store) == 1
     assert Asker(emulator, store, KEYED | {"tenant": "another"}).answer()[0] != first[0]
+
+
+def test_a_spool_that_another_program_has_locked(
+    emulator: Emulator, make_generator: MakeGenerator, store: dict[str, Any]
+) -> None:
+    """The journal is late, the row is not; and its key is paid once."""
+    generator = make_generator(emulator, store=store, cache={"url": "none:"})
+    assert stored(generator.generate({"stock_code": "2317", "kol_serial": 208})) == "stored"
+    [spool] = Path(store["spool"]).glob("*.spool")
+    with closing(sqlite3.connect(spool, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        post = generator.generate(KEYED | {"deadline_ms": 3000})
+        assert stored(post) == "stored"
+        assert len([text for text in post.warnings if "could not be journaled" in text]) == 1
+        assert generator.generate(KEYED).post_id == post.post_id
+    assert emulator.ledger()["requests_total"] == 2 * VERSIONS
+    assert count_rows(store) == 2
 
 
 def test_a_key_in_many_processes_at_once(

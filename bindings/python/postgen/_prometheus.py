@@ -11,6 +11,7 @@ _GAUGES = {
     "pending",
     "in_flight",
     "waiting",
+    "files_of_other_stores",
     "connected",
     "processes",
     "limit_usd",

@@ -256,16 +256,19 @@ class PostGenerator:
         """The profiles that are cached are read anew at their next use."""
         self._use().native.refresh_profiles()
 
-    def list_spool(self, *, timeout_ms: int = 10_000) -> list[dict[str, str]]:
-        """The posts that wait in the spool, oldest first: one dict (post_id, stock_code, title,
-        refusal) for each. A refusal says why the store will not have a post. Blocks."""
+    def list_spool(self, *, timeout_ms: int = 10_000) -> list[dict[str, Any]]:
+        """The posts that wait in the spool, oldest first: for each its row as a dict (the columns
+        of post_records) with one more key, refusal: why the store will not have it, "" if it waits.
+        Blocks."""
         try:
-            return self._use().native.list_spool(timeout_ms)
+            posts = self._use().native.list_spool(timeout_ms)
         except _core.Failure as failure:
             raise error_of(failure) from None
+        return [decode(row) | {"refusal": refusal} for row, refusal in posts]
 
     def flush_spool(self, *, timeout_ms: int = 30_000) -> None:
-        """Moves what waits in the spool to the store now; raises where that fails. Blocks."""
+        """Moves what waits in the spool to the store now, and tries once more what the store
+        refused before; raises where posts are left. Blocks."""
         try:
             self._use().native.flush_spool(timeout_ms)
         except _core.Failure as failure:

@@ -354,6 +354,49 @@ class LinkedStore final : public PostStore {
   LinkedChecks* const checks_;
 };
 
+// Of a user of whom the system knows nothing, for the threads of the whole process.
+class StrangeUser {
+ public:
+  StrangeUser() { REQUIRE(seteuid(54321) == 0); }
+  ~StrangeUser() { CHECK(seteuid(0) == 0); }
+  StrangeUser(const StrangeUser&) = delete;
+  StrangeUser& operator=(const StrangeUser&) = delete;
+};
+
+TEST_CASE("a user without a home folder has no spool, and is told") {
+  if (geteuid() != 0) {
+    MESSAGE("skipped: only root can take another user's place");
+    return;
+  }
+  Options options = NoCache();
+  options.store.url = "postgresql://somebody@127.0.0.1:1/posts";
+  Result<std::unique_ptr<PostGenerator>> generator = [&] {
+    const StrangeUser strange;
+    return PostGenerator::Create(options);
+  }();
+  REQUIRE(generator.ok());
+  const std::string advice = "this user has no home folder; set store.spool";
+  bool told = false;
+  for (const Diagnosis& line : (*generator)->Diagnose(seconds(5))) {
+    if (line.subject != "spool") continue;
+    told = true;
+    CHECK(line.level == Diagnosis::Level::kWarning);
+    CHECK(line.message == "none: " + advice);
+  }
+  CHECK(told);
+  const Status flushed = (*generator)->FlushSpool(seconds(5));
+  for (const Error& error : {(*generator)->ListSpool(seconds(5)).error(), flushed.error()}) {
+    CHECK(error.code == Code::kInvalidConfig);
+    CHECK(error.message == "there is no spool: " + advice);
+  }
+  PostRequest request = Request();
+  request.deadline_ms = 5000;
+  const auto post = (*generator)->Generate(request);
+  REQUIRE(!post.ok());
+  CHECK(post.error().code == Code::kStore);
+  CHECK(post.error().message.ends_with("; there is no spool: " + advice));
+}
+
 TEST_CASE("diagnose asks all parts before it waits for one") {
   LinkedChecks checks;
   Parts parts;

@@ -6,9 +6,12 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <filesystem>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -18,6 +21,7 @@
 #include "request/post_json.h"
 #include "runtime/manual_executor.h"
 #include "support/held_parts.h"
+#include "support/locked_database.h"
 #include "support/scoped.h"
 
 namespace postgen {
@@ -48,13 +52,17 @@ class HeldStore final : public PostStore {
       done(put);
     }
   }
-  void Get(std::string, TimePoint, RowCallback done) override { done(std::optional<PostRow>()); }
+  void Get(std::string, TimePoint deadline, RowCallback done) override {
+    get_deadline = deadline;
+    done(std::optional<PostRow>());
+  }
   void Migrate(TimePoint, MigrateCallback done) override { done(std::vector<std::string>()); }
 
   Status check;
   Status put;
   bool hold_check = false;
   TimePoint check_deadline;
+  TimePoint get_deadline;
   bool hold_put = false;
   std::vector<DoneCallback> held;
   std::vector<PostRow> rows;
@@ -235,6 +243,19 @@ TEST_CASE("store: false writes nothing and asks no store") {
   CHECK(world.store.rows.empty());
 }
 
+TEST_CASE("a store that is away where there should be a spool: the post says what to set") {
+  World world;
+  world.parts->no_spool = "this user has no home";
+  Error away(Code::kStore, "no connection");
+  away.details.transient = true;
+  SUBCASE("before anything is paid") { world.store.check = away; }
+  SUBCASE("afterwards") { world.store.put = away; }
+  world.Start();
+  world.client.AnswerAll();
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->error->message == "no connection; there is no spool: this user has no home");
+}
+
 TEST_CASE("a store that fails after the calls: the post fails, its texts are kept in the report") {
   World world;
   world.store.put = Error(Code::kStore, "disk full");
@@ -266,9 +287,50 @@ struct SpoolWorld : World {
     client.AnswerAll();
     executor->RunReady();
   }
+  // The only spool in the folder.
+  std::string File() const {
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+      if (entry.path().extension() == ".spool") return entry.path().string();
+    }
+    return {};
+  }
+  int Warnings(const std::string& about) const {
+    int count = 0;
+    for (const std::string& text : result->warnings) {
+      if (text.find(about) != std::string::npos) ++count;
+    }
+    return count;
+  }
 
   testing::TempFolder folder;
   std::unique_ptr<Spool> spool;
+};
+
+// Idempotency keys that are taken as the test says.
+class ScriptedLedger final : public RequestLedger {
+ public:
+  void Claim(RequestClaim claim, TimePoint deadline, ClaimCallback done) override {
+    claim_deadline = deadline;
+    if (hold) {
+      held.push_back(std::move(done));
+    } else {
+      done(ClaimAnswer{ClaimAnswer::State::kOurs, claim.post_id});
+    }
+  }
+  void Finish(RequestClaim, TimePoint, DoneCallback done) override {
+    ++finished;
+    done({});
+  }
+  void Release(RequestClaim, TimePoint, DoneCallback done) override {
+    ++released;
+    done({});
+  }
+
+  bool hold = false;
+  std::vector<ClaimCallback> held;
+  TimePoint claim_deadline;
+  int finished = 0;
+  int released = 0;
 };
 
 TEST_CASE("a store that is away: the post is generated, spooled, and moved when it is back") {
@@ -382,6 +444,108 @@ TEST_CASE("a version is durable before anyone hears of it") {
     CHECK(other.recorder->Count(Event::Type::kVersionDone) == 1);
     CHECK(other.spool->status().totals.open == 0);
   }
+}
+
+TEST_CASE("a journal that is late costs a warning, not the post") {
+  SpoolWorld world;
+  world.request.deadline_ms = 2000;
+  world.Start();
+  world.client.Answer(0, Reply("先到。"));
+  world.executor->RunReady();
+  std::optional<testing::LockedDatabase> locked(world.File());
+  std::size_t ended = 5;
+  bool late = false;
+  SUBCASE("all texts are there early") {}
+  SUBCASE("all texts are there just in time") { world.executor->Advance(milliseconds(1899)); }
+  SUBCASE("some come too late") {
+    late = true;
+    ended = 3;
+  }
+  SUBCASE("those that come too late are filled in") {
+    late = true;
+    ended = 3;
+    world.parts->options.llm.on_failure = OnFailure::kTemplate;
+  }
+  for (std::size_t i = 1; i < ended; ++i) world.client.Answer(i, Reply("後到。"));
+  world.executor->Advance(seconds(2));
+  REQUIRE(world.ends == 1);
+  REQUIRE(world.result->ok());
+  CHECK(world.result->stored == Stored::kStored);
+  CHECK(world.result->deadline_hit == late);
+  CHECK(world.recorder->Count(Event::Type::kVersionDone) == 5);
+  CHECK(world.Warnings("could not be journaled") == 1);
+  CHECK(world.result->timings.total_time_ms < 2000);
+  locked.reset();
+  world.executor->Advance(seconds(10));
+  CHECK(world.spool->status().totals.posts() == 0);
+  CHECK(world.store.rows.size() == 1);
+  CHECK(world.executor->pending_timers() == 0);
+}
+
+TEST_CASE("a key is given back only where no row of its post can come") {
+  SpoolWorld world;
+  ScriptedLedger ledger;
+  world.parts->ledger = &ledger;
+  world.request.idempotency_key = "key";
+  world.Start();
+  Error end(Code::kDeadline, "too late");
+  int released = 1;
+  SUBCASE("nothing was written") {}
+  SUBCASE("a journaled version becomes a row") {
+    world.client.Answer(2, Reply("先到。"));
+    released = 0;
+  }
+  SUBCASE("a journaled version that nobody wants") {
+    world.client.Answer(2, Reply("先到。"));
+    end = Error(Code::kCancelled, "cancelled");
+  }
+  world.executor->RunReady();
+  world.job->Cancel(end);
+  world.executor->Advance(seconds(10));
+  CHECK(ledger.released == released);
+  CHECK(ledger.finished == 0);
+  CHECK(world.store.rows.size() == (released == 0 ? 1 : 0));
+}
+
+// A post whose key somebody holds until told.
+struct KeyWorld : World {
+  explicit KeyWorld(int deadline_ms) {
+    parts->ledger = &ledger;
+    ledger.hold = true;
+    request.idempotency_key = "key";
+    request.deadline_ms = deadline_ms;
+    began = executor->Now();
+    Start();
+  }
+  ~KeyWorld() { End(); }
+
+  ScriptedLedger ledger;
+  TimePoint began;
+};
+
+TEST_CASE("a store that hangs is told by its own code where there is a key, too") {
+  for (const auto& [deadline_ms, limit_ms] : {std::pair(2000, 500), std::pair(60000, 5000)}) {
+    KeyWorld taking(deadline_ms);
+    CHECK(taking.ledger.claim_deadline == taking.began + milliseconds(limit_ms));
+    taking.ledger.held.at(0)(SpoolWorld::Away());
+    REQUIRE(taking.ends == 1);
+    CHECK(taking.result->error->code == Code::kStore);
+
+    KeyWorld reading(deadline_ms);
+    reading.ledger.held.at(0)(ClaimAnswer{ClaimAnswer::State::kDone, "made before"});
+    CHECK(reading.store.get_deadline == reading.began + milliseconds(limit_ms));
+  }
+}
+
+TEST_CASE("who waits for another's post does so until its own deadline") {
+  KeyWorld world(2000);
+  world.ledger.held.at(0)(ClaimAnswer{ClaimAnswer::State::kRunning, "made elsewhere"});
+  world.executor->Advance(milliseconds(1800));
+  CHECK(world.ledger.held.size() == 2);
+  CHECK(world.ledger.claim_deadline == world.began + milliseconds(2000));
+  world.executor->Advance(milliseconds(200));
+  REQUIRE(world.ends == 1);
+  CHECK(world.result->error->code == Code::kDeadline);
 }
 
 TEST_CASE("cancelled while its row is written: the reply says that the row may be there") {

@@ -175,6 +175,18 @@ TEST_CASE("null and, for optional texts, the empty text are absent") {
   CHECK_FALSE(request.profile.has_value());
 }
 
+TEST_CASE("an empty idempotency_key is none, and would be paid for each time: it is refused") {
+  const std::string message = "`idempotency_key` must be a string of 1 to 200 characters";
+  const Error error = Bad(With(R"("idempotency_key":"")"));
+  CHECK(error.code == Code::kInvalidRequest);
+  CHECK(error.details.field == "idempotency_key");
+  CHECK(error.message == message);
+  PostRequest request = Good(With(R"("idempotency_key":null)"));
+  CHECK_FALSE(request.idempotency_key.has_value());
+  request.idempotency_key = "";
+  CHECK(ValidateRequest(request).error().message == message);
+}
+
 TEST_CASE("of duplicate fields the last one counts") {
   CHECK(Good(With(R"("versions":1,"versions":2)")).versions == 2);
   CHECK(Good(With(R"("versions":0,"versions":2)")).versions == 2);

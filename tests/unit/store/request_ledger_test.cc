@@ -26,8 +26,14 @@ TEST_CASE("requests in SQLite keep the contract of RequestLedger") {
   CheckRequestLedgerContract(one.get(), other.get(), [&](const std::string& sql) {
     sqlite3* database = nullptr;
     REQUIRE(sqlite3_open(path.c_str(), &database) == SQLITE_OK);
-    CHECK(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
+    std::string told;
+    const auto tell = [](void* out, int, char** values, char**) {
+      *static_cast<std::string*>(out) = values[0];
+      return 0;
+    };
+    CHECK(sqlite3_exec(database, sql.c_str(), tell, &told, nullptr) == SQLITE_OK);
     sqlite3_close(database);
+    return told;
   });
 }
 

@@ -16,6 +16,7 @@
 
 #include "runtime/manual_executor.h"
 #include "store/spool_folder.h"
+#include "support/locked_database.h"
 #include "support/scoped.h"
 #include "unit/store/faulty_vfs.h"
 
@@ -25,6 +26,7 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using testing::LockedDatabase;
 
 PostRow Row(const std::string& id, const std::string& text = "內文。") {
   PostRow row;
@@ -105,6 +107,21 @@ struct Fixture {
     REQUIRE(status.has_value());
     return *status;
   }
+  Status Flush(Spool* spool) {
+    std::optional<Status> status;
+    spool->Flush(executor.Now() + seconds(9), [&](Status s) { status = std::move(s); });
+    executor.RunReady();
+    if (!status.has_value()) executor.Advance(seconds(1));
+    REQUIRE(status.has_value());
+    return *status;
+  }
+  // In the file of the only spool, as another program.
+  void Execute(const char* sql) const {
+    sqlite3* file = nullptr;
+    REQUIRE(sqlite3_open(Files(".spool").at(0).c_str(), &file) == SQLITE_OK);
+    CHECK(sqlite3_exec(file, sql, nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(file);
+  }
   std::vector<std::string> Files(const std::string& suffix) const {
     std::vector<std::string> files;
     for (const auto& entry : fs::directory_iterator(folder.File("spool"))) {
@@ -112,21 +129,6 @@ struct Fixture {
     }
     return files;
   }
-};
-
-// Another program that has a spool's file locked while this lives.
-class Locked {
- public:
-  explicit Locked(const std::string& file) {
-    REQUIRE(sqlite3_open(file.c_str(), &other_) == SQLITE_OK);
-    REQUIRE(sqlite3_exec(other_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) == SQLITE_OK);
-  }
-  ~Locked() { sqlite3_close(other_); }
-  Locked(const Locked&) = delete;
-  Locked& operator=(const Locked&) = delete;
-
- private:
-  sqlite3* other_ = nullptr;
 };
 
 // As a process that is killed while it holds a spool leaves its file: written by a child.
@@ -227,7 +229,7 @@ TEST_CASE("what is released while the file is locked moves when it is free") {
   const auto spool = f.Open();
   CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
   {
-    const Locked locked(f.Files(".spool").at(0));
+    const LockedDatabase locked(f.Files(".spool").at(0));
     spool->Release("a");
     f.executor.Advance(milliseconds(50));
   }
@@ -240,7 +242,7 @@ TEST_CASE("a flush is of what is to be kept as well, while the file is locked") 
   Fixture f;
   const auto spool = f.Open();
   CHECK(f.Keep(spool.get(), Row("a"), SpoolState::kOpen).ok());
-  std::optional<Locked> locked(f.Files(".spool").at(0));
+  std::optional<LockedDatabase> locked(f.Files(".spool").at(0));
   std::optional<Status> kept;
   std::optional<Status> flushed;
   spool->Keep(Row("b"), SpoolState::kReady, f.executor.Now() + seconds(9),
@@ -281,7 +283,7 @@ TEST_CASE("posts that were moved and cannot be removed are not moved again witho
   f.executor.Advance(seconds(1));
   f.store.check = {};
   f.store.puts = 0;
-  std::optional<Locked> locked(f.Files(".spool").at(0));
+  std::optional<LockedDatabase> locked(f.Files(".spool").at(0));
   // So that the test ends even where there is no pause.
   f.store.on_put = [&] {
     if (f.store.puts == 50) locked.reset();
@@ -407,6 +409,70 @@ TEST_CASE("flush says whether anything still waits") {
   flush();
   CHECK(flushed->ok());
   CHECK(f.store.ids.size() == 1);
+}
+
+TEST_CASE("spools of other stores are counted, however they came to be, and left alone") {
+  Fixture f;
+  const auto other = f.Open("elsewhere");
+  CHECK(f.Keep(other.get(), Row("a"), SpoolState::kOpen).ok());
+  f.folder.Write("spool/0123456789abcdef-1.spool", "left");
+  f.folder.Write("spool/0123456789abcdef-2.spool.damaged", "no spool any more");
+  const auto spool = f.Open();
+  spool->Start();
+  f.executor.RunReady();
+  CHECK(spool->status().of_other_stores == 2);
+  CHECK(f.Keep(spool.get(), Row("b"), SpoolState::kOpen).ok());
+  spool->List(f.executor.Now() + seconds(1), [](const Result<std::vector<SpooledPost>>&) {});
+  f.executor.RunReady();
+  CHECK(spool->status().of_other_stores == 2);
+  CHECK(f.folder.Read("spool/0123456789abcdef-1.spool") == "left");
+  CHECK(f.Files(".lock").size() == 2);
+}
+
+TEST_CASE("flush tries once more what the store refused, and says what it still refuses") {
+  Fixture f;
+  f.store.poison = "毒";
+  const auto spool = f.Open();
+  for (const char* const id : {"a", "b"}) CHECK(f.Keep(spool.get(), Row(id, "毒")).ok());
+  f.executor.Advance(seconds(5));
+  CHECK(spool->status().totals.refused == 2);
+  const Status refused = f.Flush(spool.get());
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().code == Code::kStore);
+  CHECK(refused.error().message.starts_with("2 posts stay in the spool"));
+  CHECK(refused.error().message.find("a text is too long") != std::string::npos);
+  CHECK(spool->status().totals.refused == 2);
+
+  f.store.poison = "(none)";
+  std::optional<LockedDatabase> locked;
+  SUBCASE("at once") {}
+  SUBCASE("when another program lets the file go") {
+    locked.emplace(f.Files(".spool").at(0));
+    spool->Flush(f.executor.Now() + seconds(9), [](const Status&) {});
+    f.executor.Advance(milliseconds(50));
+    CHECK(f.store.ids.empty());
+    locked.reset();
+  }
+  CHECK(f.Flush(spool.get()).ok());
+  CHECK(f.store.ids == std::vector<std::string>{"a", "b"});
+  CHECK(spool->status().totals.posts() == 0);
+}
+
+TEST_CASE("a post whose bytes are not those that were written is never tried again") {
+  Fixture f;
+  f.store.check = SwitchedStore::Away();
+  const auto spool = f.Open();
+  CHECK(f.Keep(spool.get(), Row("a")).ok());
+  f.Execute("UPDATE spooled SET content = 'else'");
+  f.store.check = {};
+  f.store.puts = 0;
+  for (int i = 0; i < 2; ++i) {
+    const Status flushed = f.Flush(spool.get());
+    REQUIRE(!flushed.ok());
+    CHECK(flushed.error().message.find("its bytes are not") != std::string::npos);
+  }
+  CHECK(f.store.puts == 0);
+  CHECK(spool->status().totals.refused == 1);
 }
 
 }  // namespace
