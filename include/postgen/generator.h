@@ -124,8 +124,7 @@ class POSTGEN_EXPORT PostGenerator {
   // Moves what waits in the spool to the store now, and tries once more what the store refused
   // before. Success: nothing is left in it. Where the store still refuses posts, they stay, and the
   // error (Code::kStore) names their count and the first refusal. Without a spool as ListSpool().
-  // Blocks for about `timeout` at the
-  // most. Thread-safe.
+  // Blocks for about `timeout` at the most. Thread-safe.
   virtual Status FlushSpool(std::chrono::milliseconds timeout) = 0;
 
   // Creates or completes the tables of the store; one line for each change. Blocks. Thread-safe.

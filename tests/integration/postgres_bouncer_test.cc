@@ -72,7 +72,7 @@ TEST_CASE("requests by way of PgBouncer keep the contract of RequestLedger") {
   const TestStores other(f.Url());
   REQUIRE(MigrateAndWait(one.posts()).ok());
   CheckRequestLedgerContract(one.stores.ledger.get(), other.stores.ledger.get(),
-                             [&](const std::string& sql) { f.database.Query(sql); });
+                             [&](const std::string& sql) { return f.database.Query(sql); });
 }
 
 TEST_CASE("many transactions of several stores share few sessions, whatever fails among them") {

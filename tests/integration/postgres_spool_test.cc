@@ -69,7 +69,7 @@ TEST_CASE("a post that a trigger drops is refused, and stays in the spool") {
   const auto kept = generator->ListSpool(kLong);
   REQUIRE_MESSAGE(kept.ok(), kept.error().message);
   REQUIRE(kept->size() == 1);
-  CHECK(kept->front().post_id == result->post_id);
+  CHECK(kept->front().row.post_id == result->post_id);
   CHECK(Contains(kept->front().refusal, "trigger"));
 }
 

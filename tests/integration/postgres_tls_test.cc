@@ -229,7 +229,7 @@ TEST_CASE("over TLS all stores keep their contracts") {
   SUBCASE("requests") {
     const TestStores other(url);
     CheckRequestLedgerContract(stores.stores.ledger.get(), other.stores.ledger.get(),
-                               [&](const std::string& sql) { database.Query(sql); });
+                               [&](const std::string& sql) { return database.Query(sql); });
   }
 }
 
