@@ -65,7 +65,9 @@ TEST_CASE("a post that a trigger drops is refused, and stays in the spool") {
   const auto result = Fixture::Generate(generator.get());
   REQUIRE_MESSAGE(!result->error.has_value(), result->error->message);
   CHECK(result->stored == Stored::kSpooled);
-  CHECK(generator->FlushSpool(kLong).ok());  // but for what is refused
+  const Status flushed = generator->FlushSpool(kLong);
+  REQUIRE_FALSE(flushed.ok());
+  CHECK(Contains(flushed.error().message, "trigger"));
   const auto kept = generator->ListSpool(kLong);
   REQUIRE_MESSAGE(kept.ok(), kept.error().message);
   REQUIRE(kept->size() == 1);

@@ -354,15 +354,17 @@ TEST_CASE("threads at once, cut again and again: every command is answered once,
   Connected redis(server.Url());
   std::atomic<int> answered{0};
   std::atomic<int> wrong{0};
+  std::promise<void> all_answered;
+  constexpr int kThreads = 4;
   constexpr int kEach = 2000;
   std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
+  for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kEach; ++i) {
         const std::string text = std::to_string(t) + ':' + std::to_string(i);
         redis.redis.Run({"ECHO", text}, [&, text](const RedisReply& reply) {
-          ++answered;
           if (reply.is_text() && reply.text != text) ++wrong;
+          if (++answered == kThreads * kEach) all_answered.set_value();
         });
         if (t == 0 && i % 500 == 250) server.proxy().ResetAll();
         if (i % 50 == 0) std::this_thread::yield();
@@ -370,10 +372,12 @@ TEST_CASE("threads at once, cut again and again: every command is answered once,
     });
   }
   for (std::thread& thread : threads) thread.join();
+  // By then the last cut is known: commands followed it.
+  all_answered.get_future().wait();
   redis.Wait();
   CHECK(redis({"ECHO", "last"}).text == "last");
   redis.redis.Stop();
-  CHECK(answered == 4 * kEach);
+  CHECK(answered == kThreads * kEach);
   CHECK(wrong == 0);
 }
 
