@@ -108,7 +108,13 @@ Result<std::vector<std::string>> SqliteDatabase::Migrate() {
   const auto profiles = file_->Columns(kProfileTable);
   if (!profiles.ok()) return profiles.error();
   for (const SchemaChange& change : MissingSchema(SqlDialect::kSqlite, *posts, *profiles)) {
-    if (Status status = file_->Execute(change.sql); !status.ok()) return std::move(status).error();
+    if (Status status = file_->Execute(change.sql); !status.ok()) {
+      Error error = std::move(status).error();
+      if (!error.details.transient && !change.obstacle.empty()) {
+        error.message = "the SQLite file " + path_ + ": " + change.obstacle;
+      }
+      return error;
+    }
     lines.push_back(change.line);
   }
   return lines;

@@ -133,6 +133,24 @@ TEST_CASE("a table of the app's first shape is refused until it is migrated") {
   }
 }
 
+TEST_CASE("a column that rows cannot do without is named where it is missing") {
+  Fixture f;
+  REQUIRE(MigrateAndWait(f.OpenPosts().get()).ok());
+  OtherProgram(f.path).Execute(
+      "INSERT INTO post_records (post_id, kol_serial, kol_nickname, stock_code, stock_name, title, "
+      "content) VALUES ('one', 1, 'k', 's', 's', 't', 'c')");
+  OtherProgram(f.path).Execute("ALTER TABLE post_records DROP COLUMN title");
+  OtherProgram(f.path).Execute("ALTER TABLE post_records DROP COLUMN content_md");
+  const auto posts = f.OpenPosts();
+  const auto lines = MigrateAndWait(posts.get());
+  REQUIRE_FALSE(lines.ok());
+  CHECK(lines.error().message.find("post_records.title is missing") != std::string::npos);
+  OtherProgram(f.path).Execute("ALTER TABLE post_records ADD COLUMN title TEXT");
+  const auto added = MigrateAndWait(posts.get());
+  REQUIRE(added.ok());
+  CHECK(*added == std::vector<std::string>{"added column post_records.content_md"});
+}
+
 TEST_CASE("files that are not ours are refused and left as they are") {
   Fixture f;
   SUBCASE("no database") { f.folder.Write("posts.db", "a text that somebody wrote"); }
