@@ -1,6 +1,7 @@
 // Is a limit counted in fixed windows (anew with each minute), or does it flow back as a bucket
 // does? The heads tell by their `reset`: with a bucket that is when it is full again, which every
-// call puts off by what it takes; with a window it is the window's end, whatever is taken.
+// call puts off by what it takes; with a window it is the window's end, whatever is taken. A reset
+// that is the same duration each time moves on with the clock, and says nothing.
 #ifndef POSTGEN_SRC_LLM_POLICY_LIMIT_WINDOW_H_
 #define POSTGEN_SRC_LLM_POLICY_LIMIT_WINDOW_H_
 
@@ -22,10 +23,12 @@ class LimitWindow {
 
  private:
   bool windowed_ = false;
-  std::optional<TimePoint> reset_at_;  // of the last head
+  TimePoint at_;                       // of the last head
+  std::optional<TimePoint> reset_at_;  // as it said
   double remaining_ = 0;
-  // Since the last verdict, in seconds: by how much a bucket's reset would have been put off, and
-  // by how much it was.
+  // Since the last verdict, in seconds: the time itself, by how much a bucket's reset would have
+  // been put off, and by how much it was.
+  double elapsed_ = 0;
   double put_off_ = 0;
   double moved_ = 0;
 };

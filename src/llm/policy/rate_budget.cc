@@ -86,8 +86,11 @@ double RateBudget::RateAt(TimePoint now) const {
   return (per_second_ + std::clamp(drift_, -kMostDrift * per_second_, 0.0)) * ShareAt(now);
 }
 
+// Bursts are held back by what is left at once; of a window that would be all that is left of it.
+bool RateBudget::HoldsBackAt(TimePoint now) const { return SmoothAt(now) && !window_.end(); }
+
 double RateBudget::CapacityAt(TimePoint now) const {
-  return SmoothAt(now) ? std::min(capacity_, per_second_ * kSmoothSeconds) : capacity_;
+  return HoldsBackAt(now) ? std::min(capacity_, per_second_ * kSmoothSeconds) : capacity_;
 }
 
 // Of a window nothing flows back before its end. When that has come and no head has told of the
@@ -153,13 +156,14 @@ void RateBudget::LearnLimit(const RateReading& reading) {
   per_second_ = limit / 60;
   if (!reading.remaining || !reading.reset || window_.end()) return;
   // The reset tells how far from full the server is: less than the limit where it holds less than a
-  // minute's worth, more where its window is longer than a minute.
+  // minute's worth. More than a minute is that of a longer window; of those up to a minute that do
+  // not fit a bucket, LimitWindow makes what can be made of them.
   const auto remaining = static_cast<double>(*reading.remaining);
   const double reset = Seconds(*reading.reset).count();
   const double full = remaining + reset * per_second_;
   if (full <= limit * kRounding + per_second_) {
     capacity_ = std::clamp(full, std::min(1.0, limit), limit);
-  } else if (remaining < limit) {
+  } else if (remaining < limit && reset > 60 * kRounding) {
     const double per_second = (limit - remaining) / reset;
     if (limit / per_second <= kLongestWindow) per_second_ = per_second;
   }
@@ -209,11 +213,11 @@ void RateBudget::Observe(const RateReading& reading, const Taken& taken, TimePoi
     }
   }
   // Of a window that is over the head says nothing any more.
-  if (window_.end() && now >= *window_.end()) then = capacity_;
+  if (window_.end() && taken.at < *window_.end() && now >= *window_.end()) then = capacity_;
   const double back = InWindow(now) ? 0 : RateAt(now) * SecondsBetween(taken.at, now);
   const double level = std::min(capacity_, then + back) - (total_ - taken.total);
   // While bursts are held back the budget says less than the pace.
-  level_ = !first && (overtaking || SmoothAt(now)) ? std::min(level_, level) : level;
+  level_ = !first && (overtaking || HoldsBackAt(now)) ? std::min(level_, level) : level;
   settled_at_ = now;
 }
 

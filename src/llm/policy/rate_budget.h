@@ -65,6 +65,7 @@ class RateBudget {
   void LearnLimit(const RateReading& reading);
   void LearnWindow(const RateReading& reading, const Taken& taken);
   bool InWindow(TimePoint now) const;
+  bool HoldsBackAt(TimePoint now) const;
   void LearnDrift(const Taken& taken, double remaining);
   void GuessLimit(TimePoint now);
   double CapacityAt(TimePoint now) const;

@@ -312,7 +312,7 @@ TEST_CASE("processes on one key keep its limits together") {
          f->starts_s = {0, 0, 0, 40};
        })},
       {"windows of a minute", with([](auto* s) { s->window_s = 60, s->seconds = 180; }),
-       fleet(nothing)},
+       fleet(nothing), 0.95, 0.01},
       {"configured, no heads",
        with([](auto* s) { s->heads = Heads::kAbsent, s->configured = true; }), fleet(nothing)},
       {"Redis 10 ms away", with(nothing), fleet([](auto* f) { f->redis_s = 0.01; })},

@@ -20,7 +20,8 @@ inline Duration FromSeconds(double seconds) {
   return std::chrono::duration_cast<Duration>(Seconds(seconds));
 }
 
-enum class Heads { kLive, kAbsent, kStale };
+// kSteady: `reset` is always a minute.
+enum class Heads { kLive, kAbsent, kStale, kSteady };
 
 struct Scenario {
   double rpm = 600;
@@ -87,7 +88,8 @@ class LimitServer {
       reading.remaining = static_cast<std::int64_t>(std::floor(std::max(0.0, level)));
       const double reset_s =
           s_.window_s > 0 ? UntilWindowEnds() : (bucket.capacity - level) / bucket.per_second;
-      reading.reset = std::chrono::ceil<std::chrono::milliseconds>(Seconds(reset_s));
+      reading.reset = std::chrono::ceil<std::chrono::milliseconds>(
+          Seconds(s_.heads == Heads::kSteady ? 60 : reset_s));
       return reading;
     };
     return {read(requests_, s_.rpm), read(tokens_, s_.tpm)};

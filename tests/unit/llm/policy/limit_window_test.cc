@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include "llm/policy/rate_budget.h"
+
 namespace postgen {
 namespace {
 
@@ -79,6 +81,24 @@ TEST_CASE("a window is found out, and its end is told, in the next one too") {
   }
 }
 
+TEST_CASE("a reset that is the same duration each time says nothing") {
+  for (const double reset_s : {0.0, 1.0, 60.0}) {
+    for (const double gap_s : {0.0, 0.02, 0.1, 1.0}) {
+      CAPTURE(reset_s);
+      CAPTURE(gap_s);
+      LimitWindow window;
+      double left = 600;
+      // Bursts of ten at once, as if there were much, and pauses between them.
+      for (double at = 0; left > 0; --left) {
+        const Duration time = FromSeconds(at);
+        window.Observe(kStart + time, 1, left, FromSeconds(reset_s), kRate);
+        at += static_cast<int>(left) % 10 == 0 ? 0.5 : gap_s;
+        CHECK_FALSE(window.end().has_value());
+      }
+    }
+  }
+}
+
 TEST_CASE("what was a window may turn out to be a bucket") {
   LimitWindow window = AfterWindows({}, 0);
   REQUIRE(window.end().has_value());
@@ -86,6 +106,23 @@ TEST_CASE("what was a window may turn out to be a bucket") {
     window.Observe(kStart + milliseconds(100 * i), 1, 500 - i, FromSeconds(10 + i / kRate), kRate);
   }
   CHECK_FALSE(window.end().has_value());
+}
+
+TEST_CASE("a refusal without heads does not choke a limit that is counted in windows") {
+  RateBudget budget;
+  TimePoint now = kStart;
+  RateReading reading;
+  reading.limit = 600;
+  for (int i = 1; i <= 200; ++i) {
+    const RateBudget::Taken taken = budget.Take(1, now);
+    reading.remaining = 600 - i;
+    reading.reset = std::chrono::seconds(60) - (now - kStart);
+    budget.Observe(reading, taken, now);
+    now += milliseconds(100);
+  }
+  budget.Refuse({}, budget.Take(1, now), now);
+  CHECK(budget.ReadyAt(1, now) >= kStart + std::chrono::seconds(60));
+  CHECK(budget.LevelAt(kStart + std::chrono::seconds(61)) == 600);
 }
 
 TEST_CASE("a limit without a rate says nothing") {

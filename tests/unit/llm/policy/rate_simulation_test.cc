@@ -238,7 +238,7 @@ TEST_CASE("saturated") {
       {"bucket of 5 s", with([](auto* s) { s->burst_s = 5; }), 0.95, 0.015},
       {"heads late", with([](auto* s) { s->ttft_s = 3; }), 0.95, 0.015},
       {"slices of 1 s", with([](auto* s) { s->tpm = 1e7, s->slice_s = 1; }), 0.88, 0.015},
-      {"windows of a minute", with([](auto* s) { s->window_s = 60; }), 0.95, 0.005},
+      {"windows of a minute", with([](auto* s) { s->window_s = 60; }), 0.95, 0.015},
       {"windows, requests bind", with([](auto* s) { s->window_s = 60, s->tpm = 1e7; }), 0.95,
        0.005},
       {"hidden client", with([](auto* s) { s->hidden_share = 0.3; }), 0.95, 0.005},
@@ -248,6 +248,10 @@ TEST_CASE("saturated") {
        with([](auto* s) { s->heads = Heads::kAbsent, s->configured = true, s->settles = true; }),
        0.95, 0.005},
       {"stale heads", with([](auto* s) { s->heads = Heads::kStale; }), 0.95, 0.005},
+      {"always a minute to the reset", with([](auto* s) { s->heads = Heads::kSteady; }), 0.95,
+       0.015},
+      {"a bucket of 20 s, always a minute",
+       with([](auto* s) { s->heads = Heads::kSteady, s->burst_s = 20; }), 0.95, 0.015},
       {"nothing is told", with([](auto* s) { s->heads = Heads::kAbsent; }), 0.95, 0.25},
   };
   for (const Case& c : cases) {
