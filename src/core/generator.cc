@@ -185,6 +185,10 @@ Diagnosis DescribeSpool(const Spool& spool) {
     counts +=
         "; " + std::to_string(status.of_other_stores) + " other spools here belong to other stores";
   }
+  if (status.of_others_at_work > 0) {
+    counts += "; " + std::to_string(status.of_others_at_work) +
+              " more held by others who are at work and move their posts themselves";
+  }
   if (status.totals.refused > 0) {
     return {"spool", Level::kWarning, counts + "; see: postgen spool list"};
   }

@@ -21,6 +21,7 @@ void WriteSpool(const SpoolStatus& spool, JsonWriter* json) {
   json->Key("adopted").Int(spool.adopted);
   json->Key("damaged_files").Int(spool.set_aside);
   json->Key("files_of_other_stores").Int(spool.of_other_stores);
+  json->Key("files_of_others_at_work").Int(spool.of_others_at_work);
   json->EndObject();
 }
 

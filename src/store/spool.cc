@@ -319,8 +319,9 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
 
   void Adopt() {
     executor_->CancelTimer(adopt_timer_);
+    const auto own = static_cast<std::int64_t>(held_.size());
     for (auto& orphan : folder_.Orphans()) AdoptOne(std::move(orphan));
-    CountOthers();
+    CountOthers(std::max<std::int64_t>(0, folder_.taken() - own));
     CountNow();
     adopt_timer_ = executor_->RunAt(executor_->Now() + kAdoptInterval, [weak = weak_from_this()] {
       const auto self = weak.lock();
@@ -536,10 +537,11 @@ class Spool::Impl : public std::enable_shared_from_this<Impl> {
     status_.trouble = status.ok() ? "" : status.error().message;
   }
 
-  void CountOthers() ABSL_LOCKS_EXCLUDED(mutex_) {
-    const std::int64_t others = folder_.CountOthers();
+  void CountOthers(std::int64_t at_work) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const std::int64_t of_other_stores = folder_.CountOthers();
     const MutexLock lock(&mutex_);
-    status_.of_other_stores = others;
+    status_.of_other_stores = of_other_stores;
+    status_.of_others_at_work = at_work;
   }
 
   void CountNow() ABSL_LOCKS_EXCLUDED(mutex_) {

@@ -34,6 +34,7 @@ struct SpoolStatus {
   // Files in the folder that this spool leaves alone, as of the last look for those of dead
   // processes.
   std::int64_t of_other_stores = 0;
+  std::int64_t of_others_at_work = 0;  // of this store, held by others who live and move them
   std::string trouble;  // the last failure to write or to move; empty: none since a success
 };
 

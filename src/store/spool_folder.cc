@@ -87,6 +87,7 @@ Result<std::unique_ptr<SpoolClaim>> SpoolFolder::New() {
 
 std::vector<std::unique_ptr<SpoolClaim>> SpoolFolder::Orphans() {
   std::vector<std::unique_ptr<SpoolClaim>> orphans;
+  taken_ = 0;
   std::error_code error;
   for (fs::directory_iterator entry(folder_, error), end; !error && entry != end;
        entry.increment(error)) {
@@ -94,7 +95,10 @@ std::vector<std::unique_ptr<SpoolClaim>> SpoolFolder::Orphans() {
     if (!name.starts_with(prefix_) || !name.ends_with(kSuffix)) continue;
     std::string path = entry->path().string();
     const int lock = LockBeside(path);
-    if (lock < 0) continue;
+    if (lock < 0) {
+      ++taken_;
+      continue;
+    }
     std::unique_ptr<SpoolClaim> claim(new SpoolClaim(std::move(path), lock));
     // Somebody else took it over and removed it while we looked.
     if (access(claim->path().c_str(), F_OK) != 0) {

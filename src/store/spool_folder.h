@@ -46,6 +46,8 @@ class SpoolFolder {
   Result<std::unique_ptr<SpoolClaim>> New();
   // The files that no living process holds, now held.
   std::vector<std::unique_ptr<SpoolClaim>> Orphans();
+  // How many files of this store were held when Orphans() looked last, by this process as well.
+  std::int64_t taken() const { return taken_; }
   // How many files here are of other stores, or of one that was called something else before; by
   // their names.
   std::int64_t CountOthers() const;
@@ -57,6 +59,7 @@ class SpoolFolder {
  private:
   const std::string folder_;
   const std::string prefix_;  // of the files' names
+  std::int64_t taken_ = 0;
 };
 
 }  // namespace postgen

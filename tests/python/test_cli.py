@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import postgen
 from canary import KEY
 from conftest import Emulator, StartEmulator
 from test_generate import REPLY_KEYS
@@ -328,6 +329,19 @@ def test_spools_of_other_stores_are_told(emulator: Emulator, tmp_path: Path) -> 
     assert findings["spool"]["message"].endswith(f"in {tmp_path}; {told}")
     assert findings["spool"]["level"] == "ok"
     assert (tmp_path / "0123456789abcdef-1.spool").read_bytes() == b"not looked at"
+
+
+def test_a_spool_that_is_at_work_is_told(tmp_path: Path) -> None:
+    """Nobody is to take the posts of a running process for lost."""
+    store = "postgresql://nobody@127.0.0.1:1/nowhere"
+    flags = [f"--store={store}", f"--store-spool={tmp_path}"]
+    options = {"llm": {"provider": "template"}, "store": {"url": store, "spool": str(tmp_path)}}
+    with postgen.PostGenerator(**options) as generator:
+        generator.generate({"stock_code": "2330", "kol_serial": 208, "versions": 1})
+        assert len(generator.list_spool()) == 1
+        listed = postgen_command("spool", "list", *flags)
+    assert (listed.stdout, listed.returncode) == ("nothing waits\n", 0)
+    assert "1 held by others who are at work" in listed.stderr
 
 
 def test_migrate(tmp_path: Path) -> None:

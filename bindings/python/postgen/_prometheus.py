@@ -12,6 +12,7 @@ _GAUGES = {
     "in_flight",
     "waiting",
     "files_of_other_stores",
+    "files_of_others_at_work",
     "connected",
     "processes",
     "limit_usd",

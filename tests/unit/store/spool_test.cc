@@ -429,6 +429,33 @@ TEST_CASE("spools of other stores are counted, however they came to be, and left
   CHECK(f.Files(".lock").size() == 2);
 }
 
+TEST_CASE("spools of the same store that others hold are counted") {
+  Fixture f;
+  f.store.check = SwitchedStore::Away();
+  auto other = f.Open();
+  CHECK(f.Keep(other.get(), Row("a")).ok());
+  const auto spool = f.Open();
+  spool->Start();
+  f.executor.RunReady();
+  CHECK(f.Keep(spool.get(), Row("b")).ok());
+  const auto list = [&] {
+    std::size_t posts = 0;
+    spool->List(f.executor.Now() + seconds(1), [&](const Result<std::vector<SpooledPost>>& found) {
+      REQUIRE(found.ok());
+      posts = found->size();
+    });
+    f.executor.RunReady();
+    return posts;
+  };
+  CHECK(list() == 1);
+  CHECK(spool->status().of_others_at_work == 1);
+  other.reset();
+  CHECK(list() == 2);
+  CHECK(spool->status().of_others_at_work == 0);
+  CHECK(list() == 2);
+  CHECK(spool->status().of_others_at_work == 0);
+}
+
 TEST_CASE("flush tries once more what the store refused, and says what it still refuses") {
   Fixture f;
   f.store.poison = "毒";

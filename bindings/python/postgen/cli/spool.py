@@ -34,7 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     with PostGenerator(**options) as generator:
         failure = _flush(generator) if arguments.action == "flush" else None
         posts = generator.list_spool()
-        others = generator.metrics().get("spool", {}).get("files_of_other_stores", 0)
+        spool = generator.metrics().get("spool", {})
+        others = spool.get("files_of_other_stores", 0)
+        at_work = spool.get("files_of_others_at_work", 0)
     # Where the store is away there is nothing to tell but that.
     if failure is not None and not any(post["refusal"] for post in posts):
         raise failure
@@ -49,6 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     if others:
         several = f"{others} other spools here belong to other stores"
         common.note(several if others > 1 else "1 other spool here belongs to another store")
+    if at_work:
+        common.note(
+            f"not looked into: {at_work} held by others who are at work and move their posts "
+            "themselves"
+        )
     if failure is None:
         return common.ALL_DONE
     common.note(f"{len(posts)} left in the spool: {failure}")
