@@ -335,7 +335,10 @@ def test_a_spool_that_is_at_work_is_told(tmp_path: Path) -> None:
     """Nobody is to take the posts of a running process for lost."""
     store = "postgresql://nobody@127.0.0.1:1/nowhere"
     flags = [f"--store={store}", f"--store-spool={tmp_path}"]
-    options = {"llm": {"provider": "template"}, "store": {"url": store, "spool": str(tmp_path)}}
+    options: dict[str, Any] = {
+        "llm": {"provider": "template"},
+        "store": {"url": store, "spool": str(tmp_path)},
+    }
     with postgen.PostGenerator(**options) as generator:
         generator.generate({"stock_code": "2330", "kol_serial": 208, "versions": 1})
         assert len(generator.list_spool()) == 1
