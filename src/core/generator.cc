@@ -107,8 +107,8 @@ class Answer {
 constexpr milliseconds kFirstConnection{500};
 
 // Posts that come from the cache are often asked for one after the other: after one that was there
-// so soon, the reactor stays awake for the next, which takes a third off its time
-// (`scripts/bench cache`).
+// so soon, the reactor stays awake for the next, which takes a fifth off its time
+// (docs/architecture.md).
 constexpr milliseconds kQuickPost{1};
 constexpr std::chrono::microseconds kAwake{100};
 
